@@ -1,0 +1,58 @@
+# Each target sets up what it needs, once: a fresh machine needs Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip
+UV_VERSION := 0.13.8
+SOURCES := service tests scripts
+CI ?=
+
+.PHONY: demo serve test check bench lock clean
+
+demo: $(VENV)/.core ## Start the service on temporary data, import its own documentation, search it
+	$(BIN)/retrieval demo
+
+serve: $(VENV)/.core ## Run the service on 127.0.0.1:8000, data in ./data
+	$(BIN)/retrieval serve
+
+test: $(VENV)/.dev strace ## Run all tests
+	$(BIN)/pytest $(ARGUMENTS)
+
+check: $(VENV)/.dev ## Lint, format, types, architecture
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/unit/test_architecture.py
+
+bench: $(VENV)/.dev ## Measure, side by side in one run; BENCH=name for one part, --help for their names
+	$(BIN)/python -m scripts.bench $(BENCH)
+
+lock: $(VENV)/.uv ## Resolve the locked requirements anew
+	$(UV) compile -q pyproject.toml --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 $(UPGRADE) -o requirements.lock
+	$(UV) compile -q pyproject.toml --extra sentence-transformers --group dev -c requirements.lock \
+		--generate-hashes --no-emit-index-url --no-header --python-version 3.11 $(UPGRADE) -o requirements-dev.lock
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	touch $@
+
+$(VENV)/.core: $(VENV)/.uv requirements.lock pyproject.toml
+	$(UV) install -q --require-hashes -r requirements.lock
+	$(UV) install -q --no-deps -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.uv requirements-dev.lock pyproject.toml
+	$(UV) install -q --require-hashes -r requirements-dev.lock
+	$(UV) install -q --no-deps -e .
+	touch $@ $(VENV)/.core
+
+# One test shows with it that data is flushed before it is acknowledged.
+.PHONY: strace
+strace:
+	@command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -y -qq strace >/dev/null; } || echo "strace is missing: its test is skipped"

@@ -1,0 +1,65 @@
+"""The ASGI application: routes and error answers."""
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.logging import LoggingConfig
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import ScalarRenderPlugin
+
+from service import __version__
+from service.routes import collections, documents, entries, faq, operation, search
+from service.routes.envelope import Envelope
+from service.routes.problems import respond_with_problem
+from service.routes.requests import LARGEST_BODY, ServiceRequest, stages_of, tenant_of
+from service.wiring import Services
+
+HANDLERS = [
+    search.search,
+    search.search_by_parameters,
+    search.search_batch,
+    search.search_context,
+    faq.faq_search,
+    faq.faq_search_batch,
+    collections.put_collection,
+    collections.list_collections,
+    collections.get_collection,
+    collections.delete_collection,
+    documents.import_documents,
+    documents.import_file,
+    documents.list_documents,
+    documents.get_document,
+    documents.delete_document,
+    documents.delete_documents,
+    entries.import_entries,
+    entries.list_entries,
+    entries.get_entry,
+    entries.delete_entry,
+    entries.delete_entries,
+    operation.health,
+    operation.live,
+    operation.ready,
+    operation.metrics,
+]
+
+
+def create_app(services: Services) -> Envelope:
+    """Build the application over opened services."""
+    app = Litestar(
+        HANDLERS,
+        request_class=ServiceRequest,
+        request_max_body_size=LARGEST_BODY,
+        exception_handlers={Exception: respond_with_problem},
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "tenant": Provide(tenant_of, sync_to_thread=False),
+            "stages": Provide(stages_of, sync_to_thread=False),
+        },
+        logging_config=LoggingConfig(configure_root_logger=False, log_exceptions="never"),
+        openapi_config=OpenAPIConfig(
+            title="retrieval-service",
+            version=__version__,
+            path="/schema",
+            render_plugins=[ScalarRenderPlugin()],
+        ),
+    )
+    return Envelope(app, services.telemetry)

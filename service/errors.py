@@ -1,0 +1,80 @@
+"""Every error that the product raises on purpose. Routes turn them into problem details in one place."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+
+class FieldError(Struct, frozen=True):
+    """One thing that is wrong with a request: a JSON pointer into it, and what to do."""
+
+    pointer: str
+    detail: str
+
+
+class RetrievalError(Exception):
+    """Base of all. The message is for the caller: what is wrong and what to do about it."""
+
+
+class InvalidRequest(RetrievalError):
+    """The request is understood and wrong; `errors` point at what."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{error.pointer or '/'}: {error.detail}" for error in errors))
+        self.errors = errors
+
+
+class MalformedBody(RetrievalError):
+    """The body is not what its content type says."""
+
+
+class BodyTooLarge(RetrievalError):
+    """The body is larger than the route takes."""
+
+
+class UnsupportedContent(RetrievalError):
+    """The content type is not one that the route takes."""
+
+
+class UnknownCollection(RetrievalError):
+    """No such collection; the message names those there are."""
+
+    def __init__(self, name: str, existing: Iterable[str]) -> None:
+        names = ", ".join(sorted(existing)) or "none yet: the first import creates one"
+        super().__init__(f"There is no collection {name!r}. Existing collections: {names}.")
+
+
+class UnknownDocument(RetrievalError):
+    """No such document or entry in the collection."""
+
+
+class Conflict(RetrievalError):
+    """What is asked contradicts what exists: the wrong kind of collection, or a field of another type."""
+
+
+class InvalidDocument(RetrievalError):
+    """One document of an import cannot be taken; its line fails alone."""
+
+
+class InvalidSettings(RetrievalError):
+    """A setting has a value that cannot be used; the message names it."""
+
+
+class DataDirectoryError(RetrievalError):
+    """The data directory is owned by another process, of another format, or cannot be used."""
+
+
+class StoreUnavailable(RetrievalError):
+    """The store did not answer; the same request may succeed later."""
+
+
+class ModelUnavailable(RetrievalError):
+    """The embedding model cannot be loaded, or is not the one it should be."""
+
+
+class DeadlineExceeded(RetrievalError):
+    """The request ran longer than its deadline."""
+
+
+class SwitchedOff(RetrievalError):
+    """A setting switches this part of the service off."""

@@ -1,0 +1,139 @@
+"""`/collections`: creating, describing and deleting collections."""
+
+from litestar import Response, delete, get, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Struct
+from msgspec.structs import replace
+
+from service.errors import Conflict, FieldError, InvalidRequest
+from service.models import MOST_FIELDS, NAME_PATTERN, RESERVED_FIELDS, CachePolicy, Collection, FieldType, Kind
+from service.routes.problems import documented
+from service.stores.catalog import check_name, find_collection
+from service.wiring import Services
+
+
+class CollectionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `PUT /collections/{name}` takes."""
+
+    kind: Kind | None = None
+    fields: dict[str, FieldType] = {}
+    cache: CachePolicy | None = None
+
+
+class CollectionDescription(Struct, frozen=True, kw_only=True):
+    """A collection and its size."""
+
+    name: str
+    kind: Kind
+    fields: dict[str, FieldType]
+    cache: CachePolicy
+    documents: int
+    passages: int
+    bytes: int
+    version: str
+    generation: int
+    embedding_model: str
+
+
+class CollectionList(Struct, frozen=True):
+    """All collections of the caller, by name."""
+
+    collections: list[CollectionDescription]
+
+
+@put("/collections/{name:str}", responses=documented(400, 409, 413, 422, 503))
+async def put_collection(
+    name: FromPath[str],
+    data: JSONBody[CollectionRequest],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+) -> Response[CollectionDescription]:
+    """Create a collection (201), or add fields to one (200); a type or kind never changes."""
+    check_name(name, "")
+    _check_fields(data.fields)
+    while True:
+        existing = await services.store.collection(tenant, name)
+        wanted = _merged(existing, data) if existing else _created(tenant, name, data, services)
+        if wanted == existing:
+            return Response(await _description(services, wanted))
+        if stored := await services.store.put_collection(wanted, existing):
+            return Response(await _description(services, stored), status_code=200 if existing else 201)
+
+
+@get("/collections", responses=documented(503))
+async def list_collections(services: NamedDependency[Services], tenant: NamedDependency[str]) -> CollectionList:
+    """List the collections."""
+    found = await services.store.collections(tenant)
+    return CollectionList([await _description(services, collection) for collection in found])
+
+
+@get("/collections/{name:str}", responses=documented(404, 422, 503))
+async def get_collection(
+    name: FromPath[str],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+) -> CollectionDescription:
+    """Describe a collection."""
+    return await _description(services, await find_collection(services.store, tenant, name))
+
+
+@delete("/collections/{name:str}", responses=documented(404, 422, 503))
+async def delete_collection(
+    name: FromPath[str],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+) -> None:
+    """Delete a collection and all that it holds."""
+    await find_collection(services.store, tenant, name)
+    await services.store.delete_collection(tenant, name)
+
+
+def _check_fields(fields: dict[str, FieldType]) -> None:
+    wrong = [
+        FieldError(
+            f"/fields/{name}", "reserved" if name in RESERVED_FIELDS else "a field's name is [a-z][a-z0-9_]{0,62}"
+        )
+        for name in fields
+        if name in RESERVED_FIELDS or not NAME_PATTERN.fullmatch(name)
+    ]
+    if len(fields) > MOST_FIELDS:
+        wrong.append(FieldError("/fields", f"at most {MOST_FIELDS} fields"))
+    if wrong:
+        raise InvalidRequest(*wrong)
+
+
+def _created(tenant: str, name: str, data: CollectionRequest, services: Services) -> Collection:
+    return Collection(
+        tenant=tenant,
+        name=name,
+        kind=data.kind or "documents",
+        fields=data.fields,
+        cache=data.cache or "default",
+        fingerprint=services.embedder.card.fingerprint,
+    )
+
+
+def _merged(existing: Collection, data: CollectionRequest) -> Collection:
+    if data.kind not in {None, existing.kind}:
+        raise Conflict(f"Collection {existing.name!r} is of kind {existing.kind}; a kind never changes.")
+    for name, kind in data.fields.items():
+        if existing.fields.get(name, kind) != kind:
+            raise Conflict(f"Field {name!r} is of type {existing.fields[name]}; a type never changes.")
+    return replace(existing, fields=existing.fields | data.fields, cache=data.cache or existing.cache)
+
+
+async def _description(services: Services, collection: Collection) -> CollectionDescription:
+    size = await services.store.size(collection)
+    return CollectionDescription(
+        name=collection.name,
+        kind=collection.kind,
+        fields=collection.fields,
+        cache=collection.cache,
+        documents=size.documents,
+        passages=size.passages,
+        bytes=size.bytes,
+        version=collection.version,
+        generation=collection.generation,
+        embedding_model=collection.fingerprint,
+    )

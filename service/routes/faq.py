@@ -1,0 +1,79 @@
+"""`/faq/search`: golden answers for a question, one or many."""
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import msgspec
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from service.errors import FieldError, InvalidRequest, RetrievalError, SwitchedOff
+from service.routes.problems import Problem, documented, field_error, problem_of
+from service.search.faq import FaqRequest, FaqResponse
+from service.telemetry import Stages
+from service.wiring import Services
+
+
+class FaqBatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Questions to answer in one request, up to `RETRIEVAL_FAQ_BATCH_SIZE`."""
+
+    queries: Annotated[list[dict[str, Any]], Meta(min_length=1, description="FAQ search requests")]
+
+
+class FaqBatchResponse(Struct, frozen=True):
+    """In the order of the queries; a problem where one failed alone."""
+
+    results: list[FaqResponse | Problem]
+
+
+@post("/faq/search", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
+async def faq_search(
+    data: JSONBody[FaqRequest],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+    stages: NamedDependency[Stages],
+) -> FaqResponse:
+    """Return the FAQ entries whose questions are nearest to the query."""
+    return await _answered(data, services, tenant, stages)
+
+
+@post("/faq/search/batch", status_code=200, responses=documented(400, 404, 413, 422))
+async def faq_search_batch(
+    data: JSONBody[FaqBatch],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+    stages: NamedDependency[Stages],
+) -> FaqBatchResponse:
+    """Answer many questions; each fails alone, in its place."""
+    _check_enabled(services)
+    most = services.settings.faq_batch_size
+    if len(data.queries) > most:
+        raise InvalidRequest(FieldError("/queries", f"at most {most} queries in one request"))
+    outcomes = (_outcome(raw, services, tenant, stages) for raw in data.queries)
+    return FaqBatchResponse(await asyncio.gather(*outcomes))
+
+
+async def _outcome(raw: dict[str, Any], services: Services, tenant: str, stages: Stages) -> FaqResponse | Problem:
+    try:
+        return await _answered(msgspec.convert(raw, FaqRequest), services, tenant, stages)
+    except msgspec.ValidationError as error:
+        return problem_of(InvalidRequest(field_error(error)))
+    except RetrievalError as error:
+        return problem_of(error)
+
+
+async def _answered(request: FaqRequest, services: Services, tenant: str, stages: Stages) -> FaqResponse:
+    _check_enabled(services)
+    start = time.perf_counter()
+    try:
+        return await services.faq.search(tenant, request, stages)
+    finally:
+        services.telemetry.faq.observe(time.perf_counter() - start)
+
+
+def _check_enabled(services: Services) -> None:
+    if not services.settings.faq_enabled:
+        raise SwitchedOff("FAQ search is switched off by RETRIEVAL_FAQ_ENABLED.")

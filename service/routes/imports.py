@@ -1,0 +1,111 @@
+"""Bodies of documents, entries or files to the importer, and its reports to an answer."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import msgspec
+from litestar import Response
+from litestar.response import Stream
+
+from service.errors import FieldError, RetrievalError
+from service.ingest.models import FailedLine, ImportReport
+from service.ingest.streams import Line, lines_of
+from service.models import Kind
+from service.routes.problems import MEDIA_TYPE, Problem, problem_of
+from service.routes.requests import LARGEST_BODY, ServiceRequest, bounded_body, decode_json
+from service.telemetry import REQUEST_ID, Telemetry
+from service.wiring import Services
+
+NDJSON = "application/x-ndjson"
+OUTCOMES = ("created", "updated", "unchanged", "superseded", "failures")
+
+
+class FailedImport(Problem, kw_only=True):
+    """The problem of an import in which no line succeeded, with its report."""
+
+    collection: str
+    received: int
+    failures: int
+    failed: list[FailedLine]
+
+
+async def import_body(
+    request: ServiceRequest,
+    services: Services,
+    tenant: str,
+    name: str,
+    kind: Kind,
+) -> Response[Any]:
+    """Import what the body holds: one object, an array of them, or NDJSON of any length, read as it arrives."""
+    is_lines = request.headers.get("content-type", "").partition(";")[0].strip() == NDJSON
+    lines = lines_of(request.stream(), LARGEST_BODY) if is_lines else _elements(await bounded_body(request))
+    return await import_lines(request, services, tenant, name, kind, lines)
+
+
+async def import_lines(
+    request: ServiceRequest,
+    services: Services,
+    tenant: str,
+    name: str,
+    kind: Kind,
+    lines: AsyncIterator[Line],
+) -> Response[Any]:
+    """Import lines; answers with the last report, or with a report a line where the caller accepts NDJSON."""
+    reports = _counted(services.importer.run(tenant, name, kind, lines), services.telemetry)
+    # What refuses the whole import is raised before its first report: no answer has begun yet.
+    report = await anext(reports)
+    if request.headers.get("accept", "").partition(";")[0].strip() == NDJSON:
+        return Stream(_report_lines(report, reports), media_type=NDJSON)
+    async for later in reports:
+        report = later
+    return _answer(report)
+
+
+async def as_lines(documents: Iterable[bytes]) -> AsyncIterator[Line]:
+    """Give encoded documents the numbers of lines, as the importer wants them."""
+    for number, data in enumerate(documents, start=1):
+        yield Line(number=number, data=data)
+
+
+def _elements(body: bytes) -> AsyncIterator[Line]:
+    """Split a JSON body into its documents without decoding each twice."""
+    decode_json(body)
+    if body.lstrip()[:1] == b"[":
+        return as_lines(bytes(element) for element in msgspec.json.decode(body, type=list[msgspec.Raw]))
+    return as_lines([body])
+
+
+async def _counted(reports: AsyncIterator[ImportReport], telemetry: Telemetry) -> AsyncIterator[ImportReport]:
+    counted = dict.fromkeys(OUTCOMES, 0)
+    async for report in reports:
+        for outcome, before in counted.items():
+            counted[outcome] = getattr(report, outcome)
+            telemetry.imports.labels(outcome).inc(max(0, counted[outcome] - before))
+        yield report
+
+
+async def _report_lines(first: ImportReport, rest: AsyncIterator[ImportReport]) -> AsyncIterator[bytes]:
+    """Encode a line for each acknowledged batch; an error in the middle is the last line, as a problem."""
+    yield msgspec.json.encode(first) + b"\n"
+    try:
+        async for report in rest:
+            yield msgspec.json.encode(report) + b"\n"
+    except RetrievalError as error:
+        yield msgspec.json.encode(problem_of(error)) + b"\n"
+
+
+def _answer(report: ImportReport) -> Response[Any]:
+    if report.received > report.failures:
+        return Response(report)
+    failed = FailedImport(
+        title="No document was imported",
+        status=422,
+        detail="Every line failed; see `errors`." if report.received else "The body holds no document.",
+        request_id=REQUEST_ID.get(),
+        errors=[FieldError(f"/{line.line - 1}", line.error) for line in report.failed],
+        collection=report.collection,
+        received=report.received,
+        failures=report.failures,
+        failed=report.failed,
+    )
+    return Response(failed, status_code=failed.status, media_type=MEDIA_TYPE)

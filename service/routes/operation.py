@@ -1,0 +1,92 @@
+"""`/health`, `/metrics`: what platforms and SREs ask."""
+
+import time
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from msgspec import Struct
+
+from service.errors import StoreUnavailable, SwitchedOff
+from service.models import DEFAULT_TENANT
+from service.routes.problems import documented
+from service.stores.base import Store
+from service.wiring import Services
+
+LARGEST_COLLECTIONS = 50
+
+
+class DependencyHealth(Struct, frozen=True):
+    """Whether a dependency answers, and how quickly."""
+
+    up: bool
+    latency_ms: float
+
+
+class Health(Struct, frozen=True):
+    """The service and what it depends on."""
+
+    status: str
+    dependencies: dict[str, DependencyHealth]
+
+
+class Alive(Struct, frozen=True):
+    """The answer of a probe."""
+
+    status: str
+
+
+@get("/health", responses=documented(500))
+async def health(services: NamedDependency[Services]) -> Health:
+    """Say of each dependency whether it is up; always 200, for people and dashboards."""
+    start = time.perf_counter()
+    is_up = True
+    try:
+        await services.store.collections(DEFAULT_TENANT)
+    except StoreUnavailable:
+        is_up = False
+    store = DependencyHealth(is_up, round((time.perf_counter() - start) * 1000, 3))
+    return Health("ok" if is_up else "degraded", {"store": store})
+
+
+@get("/health/live")
+async def live() -> Alive:
+    """Answer as long as the process does."""
+    return Alive("live")
+
+
+@get("/health/ready")
+async def ready(services: NamedDependency[Services]) -> Alive:
+    """Answer once this process can serve: the model has made its first inference, the store is open."""
+    return Alive(f"ready: {services.embedder.card.name}")
+
+
+@get("/metrics", responses=documented(404))
+async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
+    """Return the metrics in Prometheus' text format."""
+    if not services.settings.metrics_enabled:
+        raise SwitchedOff("Metrics are switched off by RETRIEVAL_METRICS_ENABLED.")
+    await _measure_collections(services)
+    content, content_type = services.telemetry.exposition()
+    return Response(content, media_type=content_type)
+
+
+async def _measure_collections(services: Services) -> None:
+    """Read the collections' sizes at scrape time; the hot path pays nothing for them."""
+    gauge, up = services.telemetry.passages, services.telemetry.dependency_up.labels("store")
+    try:
+        sizes = await _passages(services.store)
+    except StoreUnavailable:
+        up.set(0)
+        return
+    up.set(1)
+    gauge.clear()
+    ordered = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+    for name, passages in ordered[:LARGEST_COLLECTIONS]:
+        gauge.labels(name).set(passages)
+    if rest := ordered[LARGEST_COLLECTIONS:]:
+        gauge.labels("other").set(sum(passages for _, passages in rest))
+
+
+async def _passages(store: Store) -> dict[str, int]:
+    found = await store.collections(DEFAULT_TENANT)
+    return {collection.name: (await store.size(collection)).passages for collection in found}

@@ -1,0 +1,104 @@
+"""Errors to problem details (RFC 9457), in one place."""
+
+import logging
+import re
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import ResponseSpec
+
+from service import errors
+from service.telemetry import REQUEST_ID
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "1"
+STATUS: dict[type[Exception], tuple[int, str]] = {
+    errors.InvalidRequest: (422, "The request cannot be used"),
+    errors.InvalidDocument: (422, "The document cannot be used"),
+    errors.MalformedBody: (400, "The body cannot be read"),
+    errors.BodyTooLarge: (413, "The body is too large"),
+    errors.UnsupportedContent: (415, "This content type is not taken here"),
+    errors.UnknownCollection: (404, "No such collection"),
+    errors.UnknownDocument: (404, "No such document"),
+    errors.SwitchedOff: (404, "Switched off"),
+    errors.Conflict: (409, "The request contradicts what exists"),
+    errors.StoreUnavailable: (503, "The store does not answer"),
+    errors.ModelUnavailable: (503, "The embedding model does not answer"),
+    errors.DeadlineExceeded: (503, "The deadline has passed"),
+}
+MSGSPEC_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<place>.*)`)?$", re.DOTALL)
+PLACE_PART = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+
+
+class Problem(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A problem detail; `errors` point into the request."""
+
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    type: str = "about:blank"
+    errors: list[errors.FieldError] = []
+
+
+def problem_of(error: Exception) -> Problem:
+    """Describe any error; one that nobody raised on purpose says nothing of its inside."""
+    if isinstance(error, ValidationException):
+        error = _invalid_request(error)
+    if (known := STATUS.get(type(error))) is not None:
+        status, title = known
+        pointers = list(error.errors) if isinstance(error, errors.InvalidRequest) else []
+        return Problem(title=title, status=status, detail=str(error), request_id=REQUEST_ID.get(), errors=pointers)
+    if isinstance(error, HTTPException):
+        detail = error.detail if error.status_code < 500 else "See the log."  # noqa: PLR2004  # server errors
+        title = {404: "No such route", 405: "This route does not take the method"}.get(error.status_code, detail)
+        return Problem(title=title, status=error.status_code, detail=detail, request_id=REQUEST_ID.get())
+    logger.error("a request failed unexpectedly", exc_info=error)
+    detail = "The service failed; the log says why under this request id."
+    return Problem(title="Internal error", status=500, detail=detail, request_id=REQUEST_ID.get())
+
+
+def respond_with_problem(_: Request[Any, Any, State], error: Exception) -> Response[Problem]:
+    """Answer any exception of a route with its problem."""
+    problem = problem_of(error)
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if problem.status in {429, 503} else {}
+    if isinstance(error, HTTPException) and error.headers:
+        headers |= error.headers
+    return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def field_error(error: msgspec.ValidationError, root: str = "$") -> errors.FieldError:
+    """Turn msgspec's message into a pointer and a sentence."""
+    matched = MSGSPEC_PLACE.match(str(error))
+    reason, place = (matched["reason"], matched["place"] or root) if matched else (str(error), root)
+    parts = PLACE_PART.findall(place.removeprefix(root))
+    pointer = "".join(f"/{name or index}" for name, index in parts)
+    return errors.FieldError(pointer, reason)
+
+
+def documented(*statuses: int) -> dict[int, ResponseSpec]:
+    """Declare the problems that a route can answer with, for the OpenAPI document."""
+    return {
+        status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description="problem", generate_examples=False)
+        for status in statuses
+    }
+
+
+def _invalid_request(error: ValidationException) -> errors.InvalidRequest:
+    cause = error.__cause__
+    if isinstance(cause, msgspec.ValidationError) and "$.data" in str(cause):
+        return errors.InvalidRequest(field_error(cause, "$.data"))
+    extra = error.extra if isinstance(error.extra, list) else []
+    found = [_described(entry) for entry in extra if isinstance(entry, dict)]
+    return errors.InvalidRequest(*found or [errors.FieldError("", error.detail)])
+
+
+def _described(entry: dict[str, Any]) -> errors.FieldError:
+    if entry.get("source") == "body":
+        return errors.FieldError("", "a JSON object is needed as body")
+    return errors.FieldError(f"?{entry.get('key', '')}", str(entry.get("message", "")))

@@ -1,0 +1,118 @@
+"""`/search`: passages for a query, one, many, or packed for a prompt."""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from service.errors import FieldError, InvalidRequest, RetrievalError
+from service.models import Fusion, Limit, Mode, Query, SearchRequest, SearchResponse
+from service.routes.problems import Problem, documented, field_error, problem_of
+from service.routes.requests import ServiceRequest, decode_json
+from service.search.context import ContextRequest, ContextResponse
+from service.telemetry import Stages
+from service.wiring import Services
+
+PARAMETERS = {"q", "collection", "limit", "mode", "alpha", "fusion", "filters", "minimum_vector_score"}
+
+
+class SearchBatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Searches to answer in one request."""
+
+    queries: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=50, description="search requests")]
+
+
+class SearchBatchResponse(Struct, frozen=True):
+    """In the order of the queries; a problem where one failed alone."""
+
+    results: list[SearchResponse | Problem]
+
+
+@post("/search", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
+async def search(
+    data: JSONBody[SearchRequest],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+    stages: NamedDependency[Stages],
+) -> SearchResponse:
+    """Return the passages for a query."""
+    return await services.pipeline.search(tenant, data, stages)
+
+
+@get("/search", responses=documented(400, 404, 409, 422, 503))
+async def search_by_parameters(
+    request: ServiceRequest,
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+    stages: NamedDependency[Stages],
+    q: FromQuery[Query],
+    collection: FromQuery[str] = "documents",
+    limit: FromQuery[Limit] = 10,
+    mode: FromQuery[Mode] = "hybrid",
+    alpha: Annotated[float, QueryParameter(ge=0, le=1)] = 0.7,
+    fusion: FromQuery[Fusion] = "relative",
+    filters: Annotated[str | None, QueryParameter(description="filters as JSON")] = None,
+    minimum_vector_score: FromQuery[float | None] = None,
+) -> SearchResponse:
+    """Return the passages for a query given as parameters."""
+    if unknown := sorted(request.query_params.keys() - PARAMETERS):
+        raise InvalidRequest(*(FieldError(f"?{name}", "unknown parameter") for name in unknown))
+    wanted = SearchRequest(
+        query=q,
+        collection=collection,
+        limit=limit,
+        mode=mode,
+        alpha=alpha,
+        fusion=fusion,
+        filters=_filters(filters),
+        minimum_vector_score=minimum_vector_score,
+    )
+    return await services.pipeline.search(tenant, wanted, stages)
+
+
+@post("/search/batch", status_code=200, responses=documented(400, 413, 422))
+async def search_batch(
+    data: JSONBody[SearchBatch],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+    stages: NamedDependency[Stages],
+) -> SearchBatchResponse:
+    """Answer many searches; each fails alone, in its place."""
+    outcomes = (_outcome(raw, services, tenant, stages) for raw in data.queries)
+    return SearchBatchResponse(await asyncio.gather(*outcomes))
+
+
+@post("/search/context", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
+async def search_context(
+    data: JSONBody[ContextRequest],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+    stages: NamedDependency[Stages],
+) -> ContextResponse:
+    """Return text ready for a prompt, with citations."""
+    return await services.context.build(tenant, data, stages)
+
+
+async def _outcome(raw: dict[str, Any], services: Services, tenant: str, stages: Stages) -> SearchResponse | Problem:
+    try:
+        return await services.pipeline.search(tenant, _converted(raw), stages)
+    except RetrievalError as error:
+        return problem_of(error)
+
+
+def _converted(raw: dict[str, Any]) -> SearchRequest:
+    try:
+        return msgspec.convert(raw, SearchRequest)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(field_error(error)) from None
+
+
+def _filters(parameter: str | None) -> dict[str, Any] | None:
+    filters = decode_json(parameter.encode()) if parameter else None
+    if filters is None or isinstance(filters, dict):
+        return filters
+    raise InvalidRequest(FieldError("?filters", "filters are a JSON object"))

@@ -1,0 +1,127 @@
+"""The way of a search, top to bottom: check, embed, two legs, fuse."""
+
+import asyncio
+from collections.abc import Coroutine
+from itertools import islice
+
+from service.embedders.base import Embedder
+from service.errors import DeadlineExceeded, FieldError, InvalidRequest, ModelUnavailable, StoreUnavailable
+from service.models import Collection, Hit, Leg, Match, SearchRequest, SearchResponse
+from service.search.ranking import fuse, rank_leg
+from service.stores.base import Store
+from service.stores.catalog import find_searchable
+from service.stores.filters import Filter, parse_filter
+from service.telemetry import Stages
+
+LONGEST_QUERY = 4096
+SMALLEST_LEG = 50
+
+
+class SearchPipeline:
+    """Answers searches over collections of documents."""
+
+    def __init__(self, store: Store, embedder: Embedder, deadline_seconds: float) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._deadline_seconds = deadline_seconds
+
+    async def search(self, tenant: str, request: SearchRequest, stages: Stages) -> SearchResponse:
+        """Return the passages for a query.
+
+        Raises InvalidRequest, UnknownCollection, Conflict for what the caller did, StoreUnavailable and
+        DeadlineExceeded for what happened to the service. Where one leg fails the other answers, marked `degraded`.
+        """
+        query = checked_query(request.query)
+        if request.mode == "keyword" and request.minimum_vector_score is not None:
+            raise InvalidRequest(FieldError("/minimum_vector_score", "keyword mode has no vector scores; leave it out"))
+        fingerprint = self._embedder.card.fingerprint
+        collection = await find_searchable(self._store, tenant, request.collection, "documents", fingerprint)
+        where = parse_filter(request.filters, collection.fields)
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                legs, degraded = await self._legs(collection, query, request, where, stages)
+        except TimeoutError:
+            raise DeadlineExceeded(f"The search took longer than {self._deadline_seconds} s; try again.") from None
+        with stages.time("fuse"):
+            hits = _ranked(legs, request)
+        return SearchResponse(
+            collection=collection.name,
+            version=collection.version,
+            mode=request.mode,
+            truncated="vector" in legs and self._embedder.is_truncated(query, "query"),
+            degraded=degraded,
+            hits=hits,
+        )
+
+    async def _legs(
+        self,
+        collection: Collection,
+        query: str,
+        request: SearchRequest,
+        where: Filter | None,
+        stages: Stages,
+    ) -> tuple[dict[Leg, list[Match]], list[Leg]]:
+        """Run the legs of the mode side by side; returns those that answered, and the names of those that failed."""
+        limit = max(SMALLEST_LEG, 2 * request.limit)
+        running: dict[Leg, Coroutine[None, None, list[Match]]] = {}
+        if request.mode != "vector":
+            running["keyword"] = self._keyword_leg(collection, query, limit, where, stages)
+        if request.mode != "keyword":
+            running["vector"] = self._vector_leg(collection, query, limit, where, stages)
+        outcomes = await asyncio.gather(*running.values(), return_exceptions=True)
+        answered: dict[Leg, list[Match]] = {}
+        failures: dict[Leg, BaseException] = {}
+        for name, outcome in zip(running, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                failures[name] = outcome
+            else:
+                answered[name] = outcome
+        for failure in failures.values():
+            if not answered or not isinstance(failure, StoreUnavailable | ModelUnavailable):
+                raise failure
+        return answered, list(failures)
+
+    async def _keyword_leg(
+        self,
+        collection: Collection,
+        query: str,
+        limit: int,
+        where: Filter | None,
+        stages: Stages,
+    ) -> list[Match]:
+        with stages.time("keyword"):
+            return await self._store.matching(collection, query, limit, where)
+
+    async def _vector_leg(
+        self,
+        collection: Collection,
+        query: str,
+        limit: int,
+        where: Filter | None,
+        stages: Stages,
+    ) -> list[Match]:
+        with stages.time("embed"):
+            vectors = await self._embedder.embed([query], "query")
+        with stages.time("vector"):
+            return await self._store.nearest(collection, vectors[0], limit, where)
+
+
+def checked_query(query: str, pointer: str = "/query") -> str:
+    """Return the query trimmed; raises InvalidRequest where nothing is left, or too much."""
+    trimmed = query.strip()
+    if not 1 <= len(trimmed) <= LONGEST_QUERY:
+        detail = f"a query has 1 to {LONGEST_QUERY:,} characters after trimming; this one has {len(trimmed):,}"
+        raise InvalidRequest(FieldError(pointer, detail))
+    return trimmed
+
+
+def _ranked(legs: dict[Leg, list[Match]], request: SearchRequest) -> list[Hit]:
+    vector, keyword = legs.get("vector", []), legs.get("keyword", [])
+    if request.mode == "hybrid":
+        hits = fuse(vector, keyword, request.alpha, request.fusion)
+    else:
+        hits = rank_leg(vector, keyword)
+    minimum = request.minimum_vector_score
+    if minimum is not None:
+        hits = (hit for hit in hits if hit.vector_score is not None and hit.vector_score >= minimum)
+    return list(islice(hits, request.limit))

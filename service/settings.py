@@ -1,0 +1,95 @@
+"""The settings: environment variables read once, checked at start, then passed as one value."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from service.errors import InvalidSettings
+
+PREFIX = "RETRIEVAL_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+Positive = Annotated[int, Meta(ge=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
+    """One field for each `RETRIEVAL_*` variable; docs/configuration.md is tested against it."""
+
+    listen: str = "127.0.0.1:8000"
+    workers: Annotated[int, Meta(ge=1, le=1)] = 1
+    store: Literal["embedded"] = "embedded"
+    data_dir: Path = Path("data")
+    embedded_index_at: Positive = 50_000
+    embedding_model: str = "all-MiniLM-L6-v2"
+    embedding_runtime: Literal["onnx", "sentence-transformers"] = "onnx"
+    embedding_query_prefix: str | None = None
+    embedding_passage_prefix: str | None = None
+    faq_enabled: bool = True
+    faq_min_similarity: Annotated[float, Meta(ge=-1, le=1)] = 0.85
+    faq_max_results: Annotated[int, Meta(ge=1, le=50)] = 10
+    faq_batch_size: Annotated[int, Meta(ge=1, le=1000)] = 50
+    request_deadline_seconds: Annotated[float, Meta(gt=0)] = 10.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_enabled: bool = True
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+def load_settings(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Read the settings and the warnings about unknown names; raises InvalidSettings naming the bad variable."""
+    given = {key.removeprefix(PREFIX): value for key, value in environment.items() if key.startswith(PREFIX)}
+    known = Settings.__struct_encode_fields__
+    values = {key: value for key, value in given.items() if key in known}
+    try:
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise InvalidSettings(_explain(str(error))) from None
+    check_listen(settings)
+    return settings, [_unknown(name, known) for name in sorted(given.keys() - set(known))]
+
+
+def exports_spans(environment: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's own variables name an endpoint to export spans to."""
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(environment.get(name) for name in names) and environment.get("OTEL_SDK_DISABLED") != "true"
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+def _explain(message: str) -> str:
+    """Turn msgspec's "... - at `$.WORKERS`" into a sentence that begins with the variable."""
+    reason, _, place = message.partition(" - at `$.")
+    return f"{PREFIX}{place.rstrip('`')}: {reason[0].lower()}{reason[1:]}."
+
+
+def check_listen(settings: Settings) -> None:
+    """Raise InvalidSettings where the address cannot be listened on."""
+    try:
+        host, port = settings.address
+    except ValueError:
+        raise InvalidSettings(f"{PREFIX}LISTEN: write host:port, for example 127.0.0.1:8000.") from None
+    if not 0 <= port <= 65535:  # noqa: PLR2004  # the range of ports
+        raise InvalidSettings(f"{PREFIX}LISTEN: the port must lie between 0 and 65535.")
+    if host not in LOOPBACK:
+        raise InvalidSettings(
+            f"{PREFIX}LISTEN: without API keys the service answers on loopback only; use 127.0.0.1:{port}, "
+            "and put a proxy that authenticates before it.",
+        )
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    return f"{PREFIX}{name} is not a setting and is ignored; the nearest is {PREFIX}{nearest[0]}."

@@ -1,0 +1,99 @@
+"""The port to where collections live: what every store does, in the product's words."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from service.models import Collection, CollectionSize, Match, Passage, Record
+from service.stores.filters import Filter
+
+Vector = NDArray[np.float32]
+"""Shape (dimensions,), of length 1."""
+
+
+class EmbeddedDocument(Struct, frozen=True):
+    """A document ready to be stored: its record, its passages in order, and their vectors."""
+
+    record: Record
+    passages: list[Passage]
+    vectors: NDArray[np.float32]
+    """Shape (passages, dimensions), each row of length 1."""
+
+
+class Deletion(Struct, frozen=True):
+    """What a deletion did."""
+
+    deleted: int
+    version: str
+
+
+class Store(Protocol):
+    """Collections of documents, their passages and vectors.
+
+    A write returns after it is durable, and then every later read sees it. A document is written whole or not at all,
+    also when the process dies meanwhile. Methods raise StoreUnavailable when the store cannot answer, and
+    UnknownCollection when the collection was deleted meanwhile.
+    """
+
+    async def collections(self, tenant: str) -> list[Collection]:
+        """The tenant's collections, ordered by name."""
+        ...
+
+    async def collection(self, tenant: str, name: str) -> Collection | None:
+        """The catalog's entry now; cheap, each request calls it."""
+        ...
+
+    async def put_collection(self, collection: Collection, expected: Collection | None) -> Collection | None:
+        """Create (expected None) or change an entry if it still equals `expected`: compare-and-set.
+
+        Returns the entry as stored (with its new version), or None where another writer was faster.
+        New fields are indexed when this returns.
+        """
+        ...
+
+    async def delete_collection(self, tenant: str, name: str) -> None:
+        """Delete the collection and all it holds; nothing happens where it does not exist."""
+        ...
+
+    async def size(self, collection: Collection) -> CollectionSize:
+        """Count what it holds; bytes on disk (0 for a store in memory)."""
+        ...
+
+    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
+        """The vector leg: up to `limit` passages by cosine similarity to `vector`, best first."""
+        ...
+
+    async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
+        """The keyword leg: up to `limit` passages by BM25 over their content (context and text), best first."""
+        ...
+
+    async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
+        """The passages with these ids, in any order; those that do not exist are left out."""
+        ...
+
+    async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
+        """Create or replace these documents (ids are distinct), all or none; returns the new version."""
+        ...
+
+    async def delete(self, collection: Collection, ids: Sequence[str]) -> Deletion:
+        """Delete documents by id; ids that do not exist are not counted."""
+        ...
+
+    async def delete_matching(self, collection: Collection, where: Filter) -> Deletion:
+        """Delete all documents whose metadata meets the filter."""
+        ...
+
+    async def records(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
+        """The records with these ids, in any order; those that do not exist are left out."""
+        ...
+
+    async def content_hashes(self, collection: Collection, ids: Sequence[str]) -> dict[str, str]:
+        """Document id to content hash, of those ids that exist."""
+        ...
+
+    async def list_records(self, collection: Collection, after: str, limit: int) -> list[Record]:
+        """Up to `limit` records whose id sorts after `after` ("" begins), ordered by id (by code point)."""
+        ...
