@@ -77,6 +77,11 @@ def read_card(folder: Path) -> CompiledCard:
     raise ModelUnavailable(message)
 
 
+def write_card(folder: Path, card: CompiledCard) -> None:
+    """Write a compiled folder's card."""
+    (folder / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)) + b"\n")
+
+
 def compiled_folders(directory: Path) -> list[Path]:
     """Return the compiled folders in a directory, by name; none where there is no such directory."""
     return sorted(path.parent for path in directory.glob(f"*/{CARD}"))

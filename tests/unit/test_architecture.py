@@ -33,7 +33,7 @@ HOMES = {
     "qdrant_edge": ("stores/embedded",),
     "rich": ("commands/",),
     "rich_click": ("commands/", "__main__.py"),
-    "semantic_text_splitter": ("ingest/chunking.py",),
+    "semantic_text_splitter": ("ingest/",),
     "sentence_transformers": ("embedders/sentence_transformers.py",),
     "sqlite3": ("stores/embedded",),
     "torch": ("embedders/",),

@@ -1,0 +1,103 @@
+"""The whole of peps.jsonl.gz through the command line, against embedding the same passages alone."""
+
+import gzip
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from scripts.bench.figures import Figure, percentile
+from service.embedders.batching import open_embedder
+from service.embedders.onnx import load_onnx_model
+from service.ingest.chunking import split
+from tests.tools.running import SHARED_DATA, Client, Running, running_service
+
+PEPS = SHARED_DATA / "peps.jsonl.gz"
+QUERIES = (
+    "how do I declare a type alias",
+    "asynchronous generators",
+    "wheel file format",
+    "remove the interpreter lock",
+)
+PAUSE_SECONDS = 0.05
+IDLE_QUERIES = 200
+
+
+async def measure() -> list[Figure]:
+    """Embed alone, then import; watch memory and queries meanwhile."""
+    with gzip.open(PEPS) as lines:
+        documents = [msgspec.json.decode(line) for line in lines]
+    alone, passages = await _embedding_alone(documents)
+    with tempfile.TemporaryDirectory() as temporary, running_service(Path(temporary)) as service:
+        service.command("ingest", str(PEPS.parent / "cisi-queries.jsonl"), "--collection", "warm", "--text", "query")
+        return [Figure("passages", passages, goal=15_000, is_least=True), *_import(service, alone, passages)]
+
+
+def _import(service: Running, alone: float, passages: int) -> list[Figure]:
+    watch = Watch(service)
+    idle = [watch.query("warm") for _ in range(IDLE_QUERIES)]
+    watch.start()
+    start = time.perf_counter()
+    service.command("ingest", str(PEPS), "--collection", "documents")
+    seconds = time.perf_counter() - start
+    watch.stop()
+    rate = passages / seconds
+    return [
+        Figure("embedding alone", alone, "passages/s"),
+        Figure("import through the command line", rate, "passages/s"),
+        Figure("ratio", rate / alone, "x", goal=0.85, is_least=True),
+        Figure("largest memory of the service", watch.largest_memory / 1e6, "MB", goal=700),
+        Figure("p99 of a query when idle", percentile(idle, 0.99) * 1000, "ms"),
+        Figure("p99 of a query during the import", percentile(watch.seconds, 0.99) * 1000, "ms"),
+        Figure("ratio of p99", percentile(watch.seconds, 0.99) / percentile(idle, 0.99), "x", goal=3),
+    ]
+
+
+class Watch:
+    """Queries now and then, and the largest memory, while something else goes on."""
+
+    def __init__(self, service: Running) -> None:
+        self._service = service
+        self._client = Client(service.port)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.seconds: list[float] = []
+        self.largest_memory = 0
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop and wait for the last query."""
+        self._stopped.set()
+        self._thread.join()
+
+    def query(self, collection: str) -> float:
+        """Ask once; returns the seconds it took."""
+        start = time.perf_counter()
+        self._client.post("/search", {"query": QUERIES[len(self.seconds) % len(QUERIES)], "collection": collection})
+        return time.perf_counter() - start
+
+    def _run(self) -> None:
+        while not self._stopped.wait(PAUSE_SECONDS):
+            self.seconds.append(self.query("warm"))
+            self.largest_memory = max(self.largest_memory, self._service.process.memory_info().rss)
+
+
+async def _embedding_alone(documents: list[dict[str, Any]]) -> tuple[float, int]:
+    """Embed the passages of the documents and do nothing else; returns passages per second and their number."""
+    async with open_embedder(load_onnx_model("all-MiniLM-L6-v2", None, None)) as embedder:
+        card, tokenizer = embedder.card, embedder.tokenizer
+        contents = [
+            f"{chunk.context}\n{chunk.text}"
+            for document in documents
+            for chunk in split(document["title"], document["text"], tokenizer, card.window)
+        ]
+        start = time.perf_counter()
+        for first in range(0, len(contents), 64):
+            await embedder.embed(contents[first : first + 64], "passage")
+        return len(contents) / (time.perf_counter() - start), len(contents)

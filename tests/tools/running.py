@@ -1,0 +1,106 @@
+"""A real service as a process of its own, and a lean client for it."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
+LONGEST_START_SECONDS = 60
+
+
+class Running:
+    """A service that answers."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, data_dir: Path, ready_seconds: float) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.data_dir = data_dir
+        self.ready_seconds = ready_seconds
+        self.process = psutil.Process(process.pid)
+
+    def cpu_seconds(self) -> float:
+        """User and system time that the service's process has used."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+    def command(self, *arguments: str) -> str:
+        """Run `retrieval` against this service and return what it printed; raises if it failed."""
+        return subprocess.run(
+            [sys.executable, "-m", "service", *arguments, "--url", self.url],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+
+class Client:
+    """One connection that is kept; as little work of its own as Python permits."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+        self._connection.connect()
+        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def post(self, path: str, body: object) -> Any:
+        """Send JSON and return the JSON of a 200; raises on anything else."""
+        self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        content = response.read()
+        if response.status != http.client.OK:
+            raise RuntimeError(content.decode())
+        return json.loads(content)
+
+
+@contextmanager
+def running_service(data_dir: Path | None = None, **settings: str) -> Iterator[Running]:
+    """Start a service on a free port, wait until it is ready, and stop it at the end."""
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = data_dir or Path(temporary)
+        port = free_port()
+        environment = os.environ | {
+            "RETRIEVAL_LISTEN": f"127.0.0.1:{port}",
+            "RETRIEVAL_DATA_DIR": str(directory),
+            "RETRIEVAL_LOG_LEVEL": "warning",
+            **{f"RETRIEVAL_{name.upper()}": value for name, value in settings.items()},
+        }
+        start = time.perf_counter()
+        process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=environment)
+        try:
+            _wait_ready(port, process)
+            yield Running(process, port, directory, time.perf_counter() - start)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + LONGEST_START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+            connection.request("GET", "/health/ready")
+            if connection.getresponse().status == http.client.OK:
+                return
+        except OSError:
+            time.sleep(0.01)
+    raise RuntimeError("the service did not become ready")
