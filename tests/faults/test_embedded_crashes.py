@@ -1,0 +1,158 @@
+"""Kill -9 at random moments of imports and index builds: it opens again, and nothing acknowledged is lost."""
+
+import logging
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from service.models import Collection
+from service.stores.base import Store
+from service.stores.embedded import open_embedded_store
+from service.stores.filters import parse_filter
+from tests.contract.library import DIMENSIONS
+from tests.faults.writing import Batch, Order, next_batch, open_collection, revised, write
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+KILLS_OF_IMPORTS = 12
+KILLS_OF_INDEX_BUILDS = 8
+
+
+class Expected:
+    """What was acknowledged so far: document id to revision; and the last write that was not."""
+
+    def __init__(self) -> None:
+        self.revisions: dict[str, int] = {}
+        self.unanswered: Batch | None = None
+
+    def take(self, lines: bytes) -> int:
+        """Take over what the process said; returns how many writes were acknowledged."""
+        acknowledged = 0
+        for line in lines.splitlines():
+            batch = msgspec.json.decode(line, type=Batch)
+            self.unanswered = None if batch.is_acknowledged else batch
+            if batch.is_acknowledged:
+                self.revisions = after(self.revisions, batch)
+                acknowledged += 1
+        return acknowledged
+
+
+def after(revisions: Mapping[str, int], batch: Batch) -> dict[str, int]:
+    changed = {**revisions, **batch.revisions}
+    return {identifier: changed[identifier] for identifier in changed if identifier not in batch.deleted}
+
+
+def start(order: Order) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.faults.writing", msgspec.json.encode(order).decode()]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def kill(process: subprocess.Popen[bytes]) -> bytes:
+    """Kill -9 and return all that it had said, without a line cut short."""
+    assert process.poll() is None, process.communicate()[1].decode()
+    process.send_signal(signal.SIGKILL)
+    said, _ = process.communicate()
+    return said[: said.rfind(b"\n") + 1]
+
+
+async def assert_whole(store: Store, collection: Collection, revisions: Mapping[str, int]) -> None:
+    """All documents are there as their revisions have them: records, passages, vectors; and nothing else is."""
+    size = await store.size(collection)
+    documents = {identifier: revised(identifier, revision) for identifier, revision in revisions.items()}
+    assert size.documents == len(documents)
+    assert size.passages == sum(len(document.passages) for document in documents.values())
+    records = {record.id: record for record in await store.records(collection, [*documents])}
+    hashes = await store.content_hashes(collection, [*documents])
+    for identifier, document in documents.items():
+        assert records[identifier] == document.record
+        assert hashes[identifier] == document.record.content_hash
+        where = parse_filter({"document_id": identifier, "revision": revisions[identifier]}, collection.fields)
+        for passage, vector in zip(document.passages, document.vectors, strict=True):
+            nearest = await store.nearest(collection, vector, 20, where)
+            assert nearest[0].passage == passage
+            assert nearest[0].score == pytest.approx(1, abs=1e-4)
+            assert len(nearest) == len(document.passages)
+        word = document.passages[-1].text.split()[0]
+        assert document.passages[-1] in [match.passage for match in await store.matching(collection, word, 5, None)]
+
+
+async def settled(store: Store, collection: Collection, expected: Expected) -> dict[str, int]:
+    """Find out whether the write that was never answered is there; all of it is or nothing."""
+    batch = expected.unanswered
+    if batch is None:
+        return expected.revisions
+    records = await store.records(collection, [*batch.revisions, *batch.deleted])
+    titles = {record.id: record.title for record in records}
+    written = [titles.get(identifier) == f"revision {revision}" for identifier, revision in batch.revisions.items()]
+    gone = [identifier not in titles for identifier in batch.deleted]
+    assert len({*written, *gone}) == 1, "a write that was not acknowledged is there by half"
+    return after(expected.revisions, batch) if all([*written, *gone]) else expected.revisions
+
+
+async def reopen(directory: Path, expected: Expected, caplog: pytest.LogCaptureFixture) -> None:
+    """Open after a crash, look at everything, and write once more."""
+    async with open_embedded_store(directory, dimensions=DIMENSIONS, index_at=50_000) as store:
+        collection = await open_collection(store)
+        expected.revisions = await settled(store, collection, expected)
+        expected.unanswered = None
+        await assert_whole(store, collection, expected.revisions)
+        again = next_batch(random.Random(0), {}, 0, 0)
+        await write(store, collection, again)
+        expected.revisions = after(expected.revisions, again)
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert_no_rubbish(directory)
+
+
+def assert_no_rubbish(directory: Path) -> None:
+    assert names_in(directory) == ["catalog.sqlite", "collections", "format", "lock"]
+    (collection,) = (directory / "collections").iterdir()
+    folders = [entry for entry in collection.iterdir() if entry.is_dir()]
+    assert len(folders) == 1
+    assert names_in(collection) == sorted(["documents.sqlite", folders[0].name])
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+async def test_twenty_kills_of_imports_and_index_builds_lose_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = Expected()
+    chance = random.Random(2024)
+    acknowledged = builds = 0
+    for number in range(1, KILLS_OF_IMPORTS + KILLS_OF_INDEX_BUILDS + 1):
+        is_build = number > KILLS_OF_IMPORTS
+        order = Order(str(tmp_path), number, expected.revisions, index_at=100 if is_build else 50_000)
+        process = start(order)
+        builder = wait_for_builder(process) if is_build else None
+        time.sleep(chance.uniform(0, 1.5))
+        if builder and number % 4 == 0:
+            builder.kill()  # the builder first: writing goes on
+            time.sleep(0.2)
+        acknowledged += expected.take(kill(process))
+        if builder:
+            builds += 1
+            psutil.wait_procs([builder], timeout=10)
+            assert not builder.is_running(), "the builder outlived its parent"
+        await reopen(tmp_path, expected, caplog)
+    assert acknowledged > 100
+    assert builds == KILLS_OF_INDEX_BUILDS
+    print(f"\n{acknowledged} writes acknowledged, {len(expected.revisions)} documents at the end")
+
+
+def wait_for_builder(process: subprocess.Popen[bytes]) -> psutil.Process:
+    for _ in range(600):
+        if children := psutil.Process(process.pid).children():
+            return children[0]
+        time.sleep(0.05)
+    raise AssertionError("no index was built")
