@@ -10,7 +10,7 @@ from service import __version__
 from service.routes import collections, documents, entries, faq, operation, search
 from service.routes.envelope import Envelope
 from service.routes.problems import respond_with_problem
-from service.routes.requests import LARGEST_BODY, ServiceRequest, stages_of, tenant_of
+from service.routes.requests import LARGEST_BODY, ServiceRequest, stages_of, tenant_of_caller
 from service.wiring import Services
 
 HANDLERS = [
@@ -51,7 +51,7 @@ def create_app(services: Services) -> Envelope:
         exception_handlers={Exception: respond_with_problem},
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
-            "tenant": Provide(tenant_of, sync_to_thread=False),
+            "tenant": Provide(tenant_of_caller, sync_to_thread=False),
             "stages": Provide(stages_of, sync_to_thread=False),
         },
         logging_config=LoggingConfig(configure_root_logger=False, log_exceptions="never"),

@@ -12,7 +12,7 @@ import msgspec
 from scripts.bench.figures import Figure, percentile
 from service.embedders.batching import open_embedder
 from service.embedders.onnx import load_onnx_model
-from service.ingest.chunking import split
+from service.ingest.chunking import Chunker
 from tests.tools.running import SHARED_DATA, Client, Running, running_service
 
 PEPS = SHARED_DATA / "peps.jsonl.gz"
@@ -91,11 +91,9 @@ class Watch:
 async def _embedding_alone(documents: list[dict[str, Any]]) -> tuple[float, int]:
     """Embed the passages of the documents and do nothing else; returns passages per second and their number."""
     async with open_embedder(load_onnx_model("all-MiniLM-L6-v2", None, None)) as embedder:
-        card, tokenizer = embedder.card, embedder.tokenizer
+        chunker = Chunker(embedder.tokenizer, embedder.card.window)
         contents = [
-            f"{chunk.context}\n{chunk.text}"
-            for document in documents
-            for chunk in split(document["title"], document["text"], tokenizer, card.window)
+            chunk.content for document in documents for chunk in chunker.split(document["title"], document["text"])
         ]
         start = time.perf_counter()
         for first in range(0, len(contents), 64):

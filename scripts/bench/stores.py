@@ -31,7 +31,8 @@ class Corpus:
         """Draw unit vectors, shape (count, DIMENSIONS)."""
         near = self._centres[self._random.integers(0, CENTRES, count)]
         drawn = near + 0.8 * self._random.standard_normal((count, DIMENSIONS))
-        return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+        rows: NDArray[np.float32] = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+        return rows
 
     def documents(self, first: int, count: int) -> list[EmbeddedDocument]:
         """Make the documents numbered from `first`."""

@@ -1,7 +1,7 @@
 """`/collections/{name}/documents` and `/files`: importing, listing, reading and deleting documents."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Response, delete, get, post
@@ -21,7 +21,7 @@ from service.routes.requests import ServiceRequest
 from service.stores.base import Deletion
 from service.wiring import Services
 
-KIND = "documents"
+KIND: Final = "documents"
 
 
 class DocumentSummary(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """`/collections/{name}/entries`: importing, listing, reading and deleting FAQ entries."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import Response, delete, get, post
 from litestar.di import NamedDependency
@@ -16,7 +16,7 @@ from service.routes.requests import ServiceRequest
 from service.stores.base import Deletion
 from service.wiring import Services
 
-KIND = "faq"
+KIND: Final = "faq"
 
 
 class EntrySummary(Struct, frozen=True):

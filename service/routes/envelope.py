@@ -5,6 +5,7 @@ import re
 import time
 from uuid import uuid4
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from service.telemetry import REQUEST_ID, Stages, Telemetry
@@ -25,10 +26,10 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is not HTTP."""
-        if scope["type"] != "http":
+        if scope["type"] == ScopeType.HTTP:
+            await _Exchange(self._app, self._telemetry, scope, send).run(receive)
+        else:
             await self._app(scope, receive, send)
-            return
-        await _Exchange(self._app, self._telemetry, scope, send).run(receive)
 
 
 class _Exchange:
@@ -48,7 +49,7 @@ class _Exchange:
 
     async def run(self, receive: Receive) -> None:
         token = REQUEST_ID.set(self._request_id)
-        self._scope.setdefault("state", {})["stages"] = self._stages  # type: ignore[typeddict-item]  # ASGI allows any
+        self._scope.setdefault("state", {})["stages"] = self._stages
         self._telemetry.active.inc()
         try:
             with self._telemetry.request_span(self._scope["method"], self._headers) as span:

@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import ResponseSpec
 
-from service import errors
+from service import errors as domain
 from service.telemetry import REQUEST_ID
 
 logger = logging.getLogger(__name__)
@@ -18,18 +18,18 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
 STATUS: dict[type[Exception], tuple[int, str]] = {
-    errors.InvalidRequest: (422, "The request cannot be used"),
-    errors.InvalidDocument: (422, "The document cannot be used"),
-    errors.MalformedBody: (400, "The body cannot be read"),
-    errors.BodyTooLarge: (413, "The body is too large"),
-    errors.UnsupportedContent: (415, "This content type is not taken here"),
-    errors.UnknownCollection: (404, "No such collection"),
-    errors.UnknownDocument: (404, "No such document"),
-    errors.SwitchedOff: (404, "Switched off"),
-    errors.Conflict: (409, "The request contradicts what exists"),
-    errors.StoreUnavailable: (503, "The store does not answer"),
-    errors.ModelUnavailable: (503, "The embedding model does not answer"),
-    errors.DeadlineExceeded: (503, "The deadline has passed"),
+    domain.InvalidRequest: (422, "The request cannot be used"),
+    domain.InvalidDocument: (422, "The document cannot be used"),
+    domain.MalformedBody: (400, "The body cannot be read"),
+    domain.BodyTooLarge: (413, "The body is too large"),
+    domain.UnsupportedContent: (415, "This content type is not taken here"),
+    domain.UnknownCollection: (404, "No such collection"),
+    domain.UnknownDocument: (404, "No such document"),
+    domain.SwitchedOff: (404, "Switched off"),
+    domain.Conflict: (409, "The request contradicts what exists"),
+    domain.StoreUnavailable: (503, "The store does not answer"),
+    domain.ModelUnavailable: (503, "The embedding model does not answer"),
+    domain.DeadlineExceeded: (503, "The deadline has passed"),
 }
 MSGSPEC_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<place>.*)`)?$", re.DOTALL)
 PLACE_PART = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
@@ -43,7 +43,7 @@ class Problem(msgspec.Struct, omit_defaults=True, kw_only=True):
     detail: str
     request_id: str
     type: str = "about:blank"
-    errors: list[errors.FieldError] = []
+    errors: list[domain.FieldError] = []
 
 
 def problem_of(error: Exception) -> Problem:
@@ -52,7 +52,7 @@ def problem_of(error: Exception) -> Problem:
         error = _invalid_request(error)
     if (known := STATUS.get(type(error))) is not None:
         status, title = known
-        pointers = list(error.errors) if isinstance(error, errors.InvalidRequest) else []
+        pointers = list(error.errors) if isinstance(error, domain.InvalidRequest) else []
         return Problem(title=title, status=status, detail=str(error), request_id=REQUEST_ID.get(), errors=pointers)
     if isinstance(error, HTTPException):
         detail = error.detail if error.status_code < 500 else "See the log."  # noqa: PLR2004  # server errors
@@ -72,13 +72,13 @@ def respond_with_problem(_: Request[Any, Any, State], error: Exception) -> Respo
     return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def field_error(error: msgspec.ValidationError, root: str = "$") -> errors.FieldError:
+def field_error(error: msgspec.ValidationError, root: str = "$") -> domain.FieldError:
     """Turn msgspec's message into a pointer and a sentence."""
     matched = MSGSPEC_PLACE.match(str(error))
     reason, place = (matched["reason"], matched["place"] or root) if matched else (str(error), root)
     parts = PLACE_PART.findall(place.removeprefix(root))
     pointer = "".join(f"/{name or index}" for name, index in parts)
-    return errors.FieldError(pointer, reason)
+    return domain.FieldError(pointer, reason)
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
@@ -89,16 +89,16 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-def _invalid_request(error: ValidationException) -> errors.InvalidRequest:
+def _invalid_request(error: ValidationException) -> domain.InvalidRequest:
     cause = error.__cause__
     if isinstance(cause, msgspec.ValidationError) and "$.data" in str(cause):
-        return errors.InvalidRequest(field_error(cause, "$.data"))
+        return domain.InvalidRequest(field_error(cause, "$.data"))
     extra = error.extra if isinstance(error.extra, list) else []
     found = [_described(entry) for entry in extra if isinstance(entry, dict)]
-    return errors.InvalidRequest(*found or [errors.FieldError("", error.detail)])
+    return domain.InvalidRequest(*found or [domain.FieldError("", error.detail)])
 
 
-def _described(entry: dict[str, Any]) -> errors.FieldError:
+def _described(entry: dict[str, Any]) -> domain.FieldError:
     if entry.get("source") == "body":
-        return errors.FieldError("", "a JSON object is needed as body")
-    return errors.FieldError(f"?{entry.get('key', '')}", str(entry.get("message", "")))
+        return domain.FieldError("", "a JSON object is needed as body")
+    return domain.FieldError(f"?{entry.get('key', '')}", str(entry.get("message", "")))

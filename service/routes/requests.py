@@ -52,6 +52,6 @@ def stages_of(request: ServiceRequest) -> Stages:
     return stages
 
 
-def tenant_of(_: ServiceRequest) -> str:
+def tenant_of_caller() -> str:
     """Return whose data the caller sees. Without API keys there is one tenant."""
     return DEFAULT_TENANT

@@ -39,11 +39,11 @@ class Store(Protocol):
     """
 
     async def collections(self, tenant: str) -> list[Collection]:
-        """The tenant's collections, ordered by name."""
+        """Return the tenant's collections, ordered by name."""
         ...
 
     async def collection(self, tenant: str, name: str) -> Collection | None:
-        """The catalog's entry now; cheap, each request calls it."""
+        """Return the catalog's entry now; cheap, each request calls it."""
         ...
 
     async def put_collection(self, collection: Collection, expected: Collection | None) -> Collection | None:
@@ -63,15 +63,15 @@ class Store(Protocol):
         ...
 
     async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
-        """The vector leg: up to `limit` passages by cosine similarity to `vector`, best first."""
+        """Answer the vector leg: up to `limit` passages by cosine similarity to `vector`, best first."""
         ...
 
     async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
-        """The keyword leg: up to `limit` passages by BM25 over their content (context and text), best first."""
+        """Answer the keyword leg: up to `limit` passages by BM25 over their content, best first."""
         ...
 
     async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
-        """The passages with these ids, in any order; those that do not exist are left out."""
+        """Return the passages with these ids, in any order; those that do not exist are left out."""
         ...
 
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
@@ -87,7 +87,7 @@ class Store(Protocol):
         ...
 
     async def records(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
-        """The records with these ids, in any order; those that do not exist are left out."""
+        """Return the records with these ids, in any order; those that do not exist are left out."""
         ...
 
     async def content_hashes(self, collection: Collection, ids: Sequence[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Schemathesis over the OpenAPI document: never a 5xx, never an answer that the document does not announce."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -26,7 +27,7 @@ def api_schema() -> Iterator[schemathesis.BaseSchema]:
 schema = schemathesis.pytest.from_fixture("api_schema")
 
 
-@schema.parametrize()  # type: ignore[untyped-decorator]  # schemathesis' own
+@schema.parametrize()
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_service_keeps_what_its_document_says(case: schemathesis.Case) -> None:
+def test_the_service_keeps_what_its_document_says(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(excluded_checks=SEMANTIC)

@@ -1,7 +1,8 @@
 """What a caller of /collections sees: importing, listing, reading, deleting."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -16,7 +17,7 @@ def shelf(client: httpx.Client) -> Iterator[str]:
     client.delete("/collections/shelf")
 
 
-def as_lines(*documents: dict[str, object]) -> bytes:
+def as_lines(*documents: Mapping[str, object]) -> bytes:
     return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
 
 
@@ -26,7 +27,10 @@ def counts(report: dict[str, object]) -> dict[str, object]:
 
 
 def test_the_same_again_is_unchanged_and_a_change_is_an_update(client: httpx.Client, shelf: str) -> None:
-    documents = [{"id": "a", "text": "first text"}, {"id": "b", "text": "second text", "metadata": {"n": 1}}]
+    documents: list[dict[str, Any]] = [
+        {"id": "a", "text": "first text"},
+        {"id": "b", "text": "second text", "metadata": {"n": 1}},
+    ]
     first = client.post(f"/collections/{shelf}/documents", json=documents).json()
     assert counts(first) == {"received": 2, "created": 2}
     assert first["passages"] == 2

@@ -198,7 +198,7 @@ def test_the_wrong_method_is_a_405(client: httpx.Client) -> None:
 
 
 def test_deleting_by_filter_needs_a_filter(client: httpx.Client) -> None:
-    for body in ({"filters": {}}, {}, {"filters": {"colour": "red"}}):
+    for body in list[Any]([{"filters": {}}, {}, {"filters": {"colour": "red"}}]):
         assert client.post("/collections/planets/documents/delete", json=body).status_code == 422
 
 

@@ -57,11 +57,11 @@ def revised(identifier: str, revision: int) -> EmbeddedDocument:
     return document(identifier, *texts, title=f"revision {revision}", metadata={"revision": revision})
 
 
-def next_batch(chance: random.Random, known: Mapping[str, int], number: int, revision: int) -> Batch:
-    """Some new documents, some anew, and now and then a deletion."""
+def next_batch(chance: random.Random, known: Mapping[str, int], revision: int) -> Batch:
+    """Some new documents, some anew, and now and then a deletion. No revision comes twice."""
     if known and chance.random() < 0.15:
         return Batch({}, chance.sample([*known], min(3, len(known))))
-    new = [f"d{revision}-{number}-{index}" for index in range(chance.randint(1, DOCUMENTS_OF_BATCH))]
+    new = [f"d{revision}-{index}" for index in range(chance.randint(1, DOCUMENTS_OF_BATCH))]
     old = chance.sample([*known], min(len(known), chance.randint(0, DOCUMENTS_OF_BATCH)))
     return Batch(dict.fromkeys([*new, *old], revision), [])
 
@@ -91,7 +91,7 @@ async def main(order: Order) -> None:
     async with open_embedded_store(Path(order.directory), dimensions=DIMENSIONS, index_at=order.index_at) as store:
         collection = await open_collection(store)
         for number in range(order.batches):
-            batch = next_batch(chance, known, number, order.round)
+            batch = next_batch(chance, known, order.round * 1_000_000 + number)
             say(batch)
             await write(store, collection, batch)
             say(msgspec.structs.replace(batch, is_acknowledged=True))

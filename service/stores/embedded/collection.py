@@ -1,0 +1,243 @@
+"""One open collection: documents in SQLite, the index over them, and how the index follows."""
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from msgspec import structs
+
+from service.errors import Conflict
+from service.models import Collection, CollectionSize, FieldType
+from service.stores.base import Deletion, EmbeddedDocument
+from service.stores.embedded.catalog import Catalog, Place
+from service.stores.embedded.directory import flush_folder, remove_folder, remove_unknown, used_bytes
+from service.stores.embedded.documents import Documents
+from service.stores.embedded.shard import DamagedShard, Shard, warm
+from service.stores.embedded.threads import is_failure, open_writer
+from service.stores.filters import Filter
+
+LOGGER: Final = logging.getLogger(__name__)
+STEP_PASSAGES: Final = 64
+"""Of one step of a replay."""
+DEAD_PASSAGES: Final = 20_000
+"""Room for so many is never worth building an index again."""
+STEP_DOCUMENTS: Final = 500
+"""Of one step of a deletion by filter."""
+
+T = TypeVar("T")
+
+
+class LiveCollection:
+    """An open collection. Whatever changes it runs on the thread of `writer`; `entry` and `read` serve any thread.
+
+    The order of a write: the index takes over what it missed, SQLite commits, the index takes over the write, and
+    then `entry` shows the new version. What stands in the index but was not flushed comes back by replay.
+    """
+
+    def __init__(self, folder: Path, place: Place, catalog: Catalog, documents: Documents, shard: Shard) -> None:
+        self.folder = folder
+        self.place = place
+        self.documents = documents
+        self.is_indexing = False
+        self.uncovered = shard.uncovered()
+        """Passages that an exact scan has to read."""
+        self.writer: ThreadPoolExecutor = open_writer()
+        self._catalog = catalog
+        self._shard = shard
+        self.entry = self._entry()
+
+    @staticmethod
+    def create(folder: Path, catalog: Catalog, collection: Collection, dimensions: int) -> "LiveCollection":
+        """Create a collection in a new folder; it exists once it stands in the catalog, which comes last."""
+        folder.mkdir()
+        documents = Documents(folder / "documents.sqlite")
+        name = new_name()
+        shard = Shard.create(folder / name, dimensions, collection.fields)
+        shard.flush()
+        flush_folder(folder)
+        flush_folder(folder.parent)
+        placed = structs.replace(collection, physical=folder.name)
+        return LiveCollection(folder, catalog.put(Place(placed, name, dimensions)), catalog, documents, shard)
+
+    @staticmethod
+    def open(folder: Path, catalog: Catalog, place: Place) -> "LiveCollection":
+        """Open a collection as the last process left it, and bring its index up to its documents."""
+        remove_unknown(folder, {place.shard})
+        documents = Documents(folder / "documents.sqlite")
+        try:
+            shard = Shard.load(folder / place.shard)
+            shard.index_fields(place.collection.fields)
+            _replay(documents, shard, place.collection.fields)
+            _check_count(documents, shard)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            LOGGER.exception("building the index of collection %s again from its documents", place.collection.name)
+            shard, place = _rebuild(folder, catalog, place, documents)
+            remove_unknown(folder, {place.shard})
+        warm(shard.folder)
+        return LiveCollection(folder, place, catalog, documents, shard)
+
+    def read(self, query: Callable[[Shard], T]) -> T:
+        """Query the index. Where it is replaced meanwhile, the query begins again on the new one."""
+        while True:
+            shard = self._shard
+            try:
+                return query(shard)
+            except Exception:
+                if shard is self._shard:
+                    raise
+
+    def write(self, documents: Sequence[EmbeddedDocument]) -> str:
+        self._check_dimensions(documents)
+        self.catch_up()
+        stored = self.documents.number(documents)
+        batch = self._shard.prepare(stored, self.fields)
+        replaced = self.documents.write(stored)
+        self._shard.apply(batch, [], replaced, self.documents.state.seq)
+        return self._acknowledge()
+
+    def delete(self, ids: Sequence[str]) -> Deletion:
+        self.catch_up()
+        return self._delete(ids)
+
+    def delete_matching(self, where: Filter) -> Deletion:
+        self.catch_up()
+        deleted = 0
+        while ids := self._shard.document_ids(where, STEP_DOCUMENTS):
+            deleted += self._delete([*ids]).deleted
+        return Deletion(deleted, self.entry.version)
+
+    def content_hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the hashes of documents that are searchable; runs on the writer's thread for that reason."""
+        self.catch_up()
+        return self.documents.content_hashes(ids)
+
+    def change(self, collection: Collection, expected: Collection) -> Collection | None:
+        """Change the entry if it is still the expected one."""
+        if self.entry != expected:
+            return None
+        self._shard.index_fields(collection.fields)
+        changed = structs.replace(collection, physical=expected.physical)
+        self.place = self._catalog.put(structs.replace(self.place, collection=changed))
+        self.entry = self._entry()
+        return self.entry
+
+    def size(self) -> CollectionSize:
+        state = self.documents.state
+        return CollectionSize(state.documents, state.passages, used_bytes(self.folder))
+
+    def is_index_wanted(self, index_at: int) -> bool:
+        """Tell whether another index should take over: too many passages to scan, or more room dead than used."""
+        return self.uncovered > index_at or self._shard.dead > max(self.documents.state.passages, DEAD_PASSAGES)
+
+    def catch_up(self) -> None:
+        """Replay what the index missed when taking over a write failed."""
+        if self._shard.applied == self.documents.state.seq:
+            return
+        try:
+            _replay(self.documents, self._shard, self.fields)
+        except DamagedShard:
+            LOGGER.exception("building the index of collection %s again from its documents", self.entry.name)
+            self._switch(*_rebuild(self.folder, self._catalog, self.place, self.documents))
+        self.entry = self._entry()
+
+    def adopt(self, shard: Shard) -> bool:
+        """Search another index from now on if it is up to the documents; else take a step to that, and return False."""
+        if replay_step(self.documents, shard, self.fields):
+            return False
+        shard.index_fields(self.fields)
+        _check_count(self.documents, shard)
+        shard.flush()
+        place = self._catalog.put(structs.replace(self.place, shard=shard.folder.name))
+        self._switch(shard, place)
+        return True
+
+    def close(self) -> None:
+        """Flush and close; the next open has nothing to replay."""
+        self.writer.shutdown()
+        self._shard.flush()
+        self._shard.close()
+        self.documents.close()
+
+    def discard(self) -> None:
+        """Close and remove a collection that the catalog no longer names."""
+        self._shard.close()
+        self.documents.close()
+        remove_folder(self.folder)
+
+    @property
+    def fields(self) -> dict[str, FieldType]:
+        return self.place.collection.fields
+
+    def _delete(self, ids: Sequence[str]) -> Deletion:
+        deleted = self.documents.delete(ids)
+        self._shard.apply([], deleted, set(), self.documents.state.seq)
+        return Deletion(len(deleted), self._acknowledge())
+
+    def _acknowledge(self) -> str:
+        """Show the new version, now that the documents are durable and the index has them."""
+        if self._shard.is_due():
+            self._shard.flush()
+            if not self.is_indexing:
+                self.documents.forget_deletions(self._shard.applied)
+        self.uncovered = self._shard.uncovered()
+        self.entry = self._entry()
+        return self.entry.version
+
+    def _switch(self, shard: Shard, place: Place) -> None:
+        old, self._shard, self.place = self._shard, shard, place
+        self.uncovered = shard.uncovered()
+        self.entry = self._entry()
+        old.close()
+        remove_folder(old.folder)
+
+    def _entry(self) -> Collection:
+        """Return the entry with its version: half of the catalog, half of the documents."""
+        placed = self.place.collection
+        return structs.replace(placed, version=f"{placed.version}{self.documents.state.version}")
+
+    def _check_dimensions(self, documents: Sequence[EmbeddedDocument]) -> None:
+        dimensions = self.place.dimensions
+        if any(len(document.passages) and document.vectors.shape[1] != dimensions for document in documents):
+            raise Conflict(
+                f"Collection {self.entry.name!r} holds vectors of {dimensions} dimensions, the running embedding model "
+                "makes others. Start the service with its model, or delete the collection and import again.",
+            )
+
+
+def new_name() -> str:
+    """Return a name for a folder that no folder ever had."""
+    return secrets.token_hex(8)
+
+
+def replay_step(documents: Documents, shard: Shard, fields: dict[str, FieldType]) -> bool:
+    """Let an index take over the next stretch of the log; False where there is none. Raises DamagedShard."""
+    changes = documents.changes_after(shard.applied, STEP_PASSAGES)
+    if changes is None:
+        return False
+    shard.replay(changes, fields)
+    return True
+
+
+def _replay(documents: Documents, shard: Shard, fields: dict[str, FieldType]) -> None:
+    while replay_step(documents, shard, fields):
+        if shard.is_due():
+            shard.flush()
+
+
+def _check_count(documents: Documents, shard: Shard) -> None:
+    if shard.count() != documents.state.passages:
+        raise DamagedShard(f"{shard.folder} holds another number of passages than its documents have")
+
+
+def _rebuild(folder: Path, catalog: Catalog, place: Place, documents: Documents) -> tuple[Shard, Place]:
+    """Build an index from the documents alone, and put it into the catalog."""
+    name = new_name()
+    shard = Shard.create(folder / name, place.dimensions, place.collection.fields)
+    _replay(documents, shard, place.collection.fields)
+    shard.flush()
+    return shard, catalog.put(structs.replace(place, shard=name))

@@ -1,0 +1,197 @@
+"""The Store port over the embedded collections."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from service.errors import DataDirectoryError, StoreUnavailable, UnknownCollection
+from service.models import Collection, CollectionSize, Match, Passage, Record
+from service.stores.base import Deletion, EmbeddedDocument, Vector
+from service.stores.embedded.catalog import Catalog
+from service.stores.embedded.collection import LiveCollection, new_name
+from service.stores.embedded.directory import own_directory, remove_unknown
+from service.stores.embedded.indexing import Indexer, open_indexer
+from service.stores.embedded.shard import Shard
+from service.stores.embedded.threads import open_readers, open_writer, run
+from service.stores.filters import Filter
+
+T = TypeVar("T")
+Live = dict[tuple[str, str], LiveCollection]
+"""Tenant and name to what is open: all there is, as one process owns the data directory."""
+
+
+class EmbeddedStore:
+    """A Store in this process. The catalog is looked up in memory; all else runs on threads."""
+
+    def __init__(
+        self,
+        folder: Path,
+        catalog: Catalog,
+        live: Live,
+        indexer: Indexer,
+        readers: Executor,
+        creator: Executor,
+        dimensions: int,
+    ) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._live = live
+        self._indexer = indexer
+        self._readers = readers
+        self._creator = creator
+        self._dimensions = dimensions
+
+    async def collections(self, tenant: str) -> list[Collection]:
+        owned = [live.entry for (owner, _), live in [*self._live.items()] if owner == tenant]
+        return sorted(owned, key=lambda entry: entry.name)
+
+    async def collection(self, tenant: str, name: str) -> Collection | None:
+        live = self._live.get((tenant, name))
+        return live.entry if live else None
+
+    async def put_collection(self, collection: Collection, expected: Collection | None) -> Collection | None:
+        if expected is None:
+            return await run(self._creator, self._create, collection)
+        live = self._live.get((collection.tenant, collection.name))
+        if live is None or live.entry != expected:
+            return None
+        return await self._change(live, lambda: live.change(collection, expected))
+
+    async def delete_collection(self, tenant: str, name: str) -> None:
+        live = self._live.get((tenant, name))
+        if live is None:
+            return
+        await self._indexer.forget(live)
+        if await run(self._creator, self._remove, live):
+            await run(live.writer, live.discard)
+            live.writer.shutdown(wait=False)
+
+    async def size(self, collection: Collection) -> CollectionSize:
+        return await self._read(collection, lambda live: live.size())
+
+    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
+        return await self._search(collection, where, lambda shard: shard.nearest(vector, limit, where))
+
+    async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
+        return await self._search(collection, where, lambda shard: shard.matching(text, limit, where))
+
+    async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
+        return await self._read(collection, lambda live: live.read(lambda shard: shard.passages(ids)))
+
+    async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
+        live = self._find(collection)
+        return await self._change(live, lambda: live.write(documents))
+
+    async def delete(self, collection: Collection, ids: Sequence[str]) -> Deletion:
+        live = self._find(collection)
+        return await self._change(live, lambda: live.delete(ids))
+
+    async def delete_matching(self, collection: Collection, where: Filter) -> Deletion:
+        live = self._find(collection)
+        if where.is_contradiction:
+            return Deletion(0, live.entry.version)
+        return await self._change(live, lambda: live.delete_matching(where))
+
+    async def records(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
+        return await self._read(collection, lambda live: live.documents.records(ids))
+
+    async def content_hashes(self, collection: Collection, ids: Sequence[str]) -> dict[str, str]:
+        live = self._find(collection)
+        return await self._change(live, lambda: live.content_hashes(ids))
+
+    async def list_records(self, collection: Collection, after: str, limit: int) -> list[Record]:
+        return await self._read(collection, lambda live: live.documents.list_records(after, limit))
+
+    async def _search(
+        self, collection: Collection, where: Filter | None, query: Callable[[Shard], list[Match]]
+    ) -> list[Match]:
+        live = self._find(collection)
+        if where and where.is_contradiction:
+            return []
+        return await self._run(live, self._readers, lambda: live.read(query))
+
+    async def _read(self, collection: Collection, call: Callable[[LiveCollection], T]) -> T:
+        live = self._find(collection)
+        return await self._run(live, self._readers, lambda: call(live))
+
+    async def _change(self, live: LiveCollection, call: Callable[[], T]) -> T:
+        """Run a call that must not meet another on the same collection."""
+        result = await self._run(live, live.writer, call)
+        self._indexer.consider(live)
+        return result
+
+    async def _run(self, live: LiveCollection, executor: Executor, call: Callable[[], T]) -> T:
+        try:
+            return await run(executor, call)
+        except StoreUnavailable:
+            self._find(live.entry)  # deleted meanwhile: that is the reason to tell
+            raise
+
+    def _find(self, collection: Collection) -> LiveCollection:
+        live = self._live.get((collection.tenant, collection.name))
+        if live is None or live.entry.physical != collection.physical:
+            existing = [name for tenant, name in [*self._live] if tenant == collection.tenant]
+            raise UnknownCollection(collection.name, existing)
+        return live
+
+    def _create(self, collection: Collection) -> Collection | None:
+        """Create a collection, unless there is one by now; runs on the creator's thread, as `_remove` does."""
+        key = collection.tenant, collection.name
+        if key in self._live:
+            return None
+        live = LiveCollection.create(self._folder / new_name(), self._catalog, collection, self._dimensions)
+        self._live[key] = live
+        return live.entry
+
+    def _remove(self, live: LiveCollection) -> bool:
+        """Remove a collection from the catalog; False where another call did."""
+        key = live.entry.tenant, live.entry.name
+        if self._live.get(key) is not live:
+            return False
+        self._catalog.remove(live.folder.name)
+        del self._live[key]
+        return True
+
+
+@asynccontextmanager
+async def open_embedded_store(directory: Path, *, dimensions: int, index_at: int) -> AsyncIterator[EmbeddedStore]:
+    """Open the data directory, creating it where it does not exist; new collections get vectors of these dimensions.
+
+    More than `index_at` passages that no index covers get one. Raises DataDirectoryError.
+    """
+    with own_directory(directory) as folder:
+        catalog, live = await asyncio.to_thread(_open_all, folder)
+        readers, creator = open_readers(), open_writer()
+        try:
+            async with open_indexer(readers, index_at) as indexer:
+                for one in live.values():
+                    indexer.consider(one)
+                yield EmbeddedStore(folder, catalog, live, indexer, readers, creator, dimensions)
+        finally:
+            await asyncio.to_thread(_close_all, catalog, live, readers, creator)
+
+
+def _open_all(folder: Path) -> tuple[Catalog, Live]:
+    try:
+        catalog = Catalog(folder.parent / "catalog.sqlite")
+        places = {place.collection.physical: place for place in catalog.places()}
+        remove_unknown(folder, set(places))
+        opened = [LiveCollection.open(folder / physical, catalog, place) for physical, place in places.items()]
+    except (sqlite3.Error, OSError) as error:
+        raise DataDirectoryError(
+            f"The data directory {folder.parent.resolve()} cannot be read: {error}. Restore it from a backup, "
+            "or set RETRIEVAL_DATA_DIR to an empty directory and import again.",
+        ) from error
+    return catalog, {(live.entry.tenant, live.entry.name): live for live in opened}
+
+
+def _close_all(catalog: Catalog, live: Live, *executors: ThreadPoolExecutor) -> None:
+    for executor in executors:
+        executor.shutdown()
+    for one in live.values():
+        one.close()
+    catalog.close()

@@ -1,0 +1,57 @@
+"""An embedder without a model, and imports as short as tests want them."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from service.embedders.base import ModelCard, Purpose, Vectors
+from service.ingest.importer import Importer
+from service.ingest.models import ImportReport
+from service.ingest.streams import Line
+from service.models import Kind
+from service.stores.base import Store
+
+TENANT = "default"
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+class CountingEmbedder:
+    """Gives every text the same vector, and remembers the texts."""
+
+    def __init__(self, tokenizer: Tokenizer, prefix: str = "", revision: str = "1") -> None:
+        self.tokenizer = tokenizer
+        self.card = ModelCard(name="fake", revision=revision, dimensions=4, window=64, passage_prefix=prefix)
+        self.texts: list[str] = []
+
+    async def embed(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
+        assert purpose == "passage"
+        self.texts.extend(texts)
+        return np.tile(np.array([1, 0, 0, 0], np.float32), (len(texts), 1))
+
+    def is_truncated(self, text: str, purpose: Purpose) -> bool:
+        return False
+
+
+class Imports:
+    """Imports into one store with one embedder."""
+
+    def __init__(self, store: Store, embedder: CountingEmbedder) -> None:
+        self.store = store
+        self.embedder = embedder
+        self.importer = Importer(store, embedder, clock=lambda: NOON)
+
+    async def run(self, *documents: dict[str, Any] | bytes, kind: Kind = "documents") -> ImportReport:
+        """Import documents, or lines as they are; returns the last report."""
+        return (await self.reports(*documents, kind=kind))[-1]
+
+    async def reports(self, *documents: dict[str, Any] | bytes, kind: Kind = "documents") -> list[ImportReport]:
+        return [report async for report in self.importer.run(TENANT, "things", kind, lines(*documents))]
+
+
+async def lines(*documents: dict[str, Any] | bytes) -> AsyncIterator[Line]:
+    for number, document in enumerate(documents, start=1):
+        yield Line(number, document if isinstance(document, bytes) else json.dumps(document).encode())
