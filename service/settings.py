@@ -52,7 +52,7 @@ def load_settings(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise InvalidSettings(_explain(str(error))) from None
+        raise InvalidSettings(_explain(str(error), values)) from None
     check_listen(settings)
     return settings, [_unknown(name, known) for name in sorted(given.keys() - set(known))]
 
@@ -69,10 +69,11 @@ def _path(kind: type, value: object) -> object:
     raise NotImplementedError(kind)
 
 
-def _explain(message: str) -> str:
+def _explain(message: str, values: Mapping[str, str]) -> str:
     """Turn msgspec's "... - at `$.WORKERS`" into a sentence that begins with the variable."""
     reason, _, place = message.partition(" - at `$.")
-    return f"{PREFIX}{place.rstrip('`')}: {reason[0].lower()}{reason[1:]}."
+    name = place.rstrip("`")
+    return f"{PREFIX}{name} is {values.get(name)!r}: {reason[0].lower()}{reason[1:]}."
 
 
 def check_listen(settings: Settings) -> None:
@@ -85,8 +86,8 @@ def check_listen(settings: Settings) -> None:
         raise InvalidSettings(f"{PREFIX}LISTEN: the port must lie between 0 and 65535.")
     if host not in LOOPBACK:
         raise InvalidSettings(
-            f"{PREFIX}LISTEN: without API keys the service answers on loopback only; use 127.0.0.1:{port}, "
-            "and put a proxy that authenticates before it.",
+            f"{PREFIX}LISTEN is {settings.listen!r}: without API keys the service answers on loopback only; use "
+            f"127.0.0.1:{port}, and put a proxy that authenticates before it.",
         )
 
 

@@ -23,6 +23,8 @@ from service.commands.uploads import Target, jobs_for
 
 PACKAGE = Path(__file__).parents[1]
 FAQ = PACKAGE / "sample" / "faq.jsonl"
+NUMBERS = ("score", "cold ms", "again ms")
+NARROWEST = 60
 SEARCHES = (
     "how are the two legs of a hybrid search combined",
     "which conditions can a filter hold",
@@ -81,8 +83,8 @@ def demo() -> None:
     except (ServiceDidNotStart, ServiceUnreachable, RequestRefused) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
-    console.print(_table("POST /search", "first hit", searches))
-    console.print(_table("POST /faq/search", "first entry", questions))
+    console.print(_table("POST /search", "first hit", searches, console.width))
+    console.print(_table("POST /faq/search", "first entry", questions, console.width))
     asked = [*searches, *questions]
     answered = sum(one.score is not None for one in asked)
     summary = f"{answered} of {len(asked)} answered; all in {time.monotonic() - start:.1f} s. Now: make serve"
@@ -124,13 +126,15 @@ def _imported(client: Client, collection: str, console: Console) -> bool:
     return not tally.counts["failures"]
 
 
-def _table(title: str, first: str, asked: list[Asked]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for name in ("query", first):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
-    for name in ("score", "cold ms", "again ms"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+def _table(title: str, first: str, asked: list[Asked], width: int) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    room = max(width, NARROWEST) - sum(len(name) + 2 for name in NUMBERS) - 6
+    for name, share in (("query", 0.55), (first, 0.45)):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=int(room * share))
+    for name in NUMBERS:
+        table.add_column(name, justify="right", no_wrap=True)
     for one in asked:
         score = "-" if one.score is None else f"{one.score:.2f}"
-        table.add_row(one.question, Text(printable(one.top)), score, f"{one.cold:.1f}", f"{one.again:.1f}")
+        top = Text(printable(one.top))
+        table.add_row(one.question, top, score, f"{one.cold:.1f}", f"{one.again:.1f}")
     return table

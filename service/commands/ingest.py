@@ -13,6 +13,7 @@ from service.commands.progress import Tally, displayed, print_failures, print_su
 from service.commands.sources import Sources, find_sources, has_suffix
 from service.commands.spreadsheets import Columns, read_layout
 from service.commands.uploads import Target, declared_fields, jobs_for
+from service.errors import RetrievalError
 
 PARTS = {False: ("id", "title", "text"), True: ("id", "question", "answer")}
 
@@ -65,6 +66,9 @@ def import_sources(target: Target, sources: Sources) -> Tally:
             for outcome in run_jobs(jobs_for(target, sources.files, types)):
                 tally.add(outcome)
                 display.show(tally)
+    except RetrievalError:
+        click.echo("Ended early. What the table counts is kept: run the same command again to complete it.", err=True)
+        raise
     finally:
         print_summary(Console(), target.collection, tally, sources.skipped)
     return tally

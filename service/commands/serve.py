@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 
 import rich_click as click
@@ -13,14 +14,12 @@ from granian.server.embed import Server
 from msgspec.structs import replace
 
 from service.app import create_app
-from service.errors import RetrievalError
+from service.errors import InvalidSettings, RetrievalError
 from service.settings import Settings, check_listen, exports_spans, load_settings
 from service.telemetry import Telemetry, configure_logging
 from service.wiring import open_services
 
 logger = logging.getLogger(__name__)
-
-LONGEST_STOP_SECONDS = 30
 
 
 @click.command()
@@ -33,6 +32,7 @@ def serve(host: str | None, port: int | None) -> None:
         own_host, own_port = settings.address
         settings = replace(settings, listen=f"{host or own_host}:{port or own_port}")
         check_listen(settings)
+        _check_free(settings)
         configure_logging(settings.log_level)
         for warning in warnings:
             logger.warning(warning)
@@ -41,6 +41,17 @@ def serve(host: str | None, port: int | None) -> None:
     except RetrievalError as error:
         click.echo(f"retrieval serve: {error}", err=True)
         sys.exit(1)
+
+
+def _check_free(settings: Settings) -> None:
+    """Raise InvalidSettings where another process listens already: granian would share the port with it."""
+    host, port = settings.address
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InvalidSettings(f"Cannot listen on {settings.listen}: {error.strerror}.") from None
 
 
 async def _serve(settings: Settings, telemetry: Telemetry) -> None:

@@ -99,4 +99,4 @@ def _trimmed(text: str, start: int, end: int) -> str:
     passage = text[start:end].rstrip()
     begin = start + len(passage) - len(passage.lstrip())
     line_start = text.rfind("\n", max(0, start - 1), begin) + 1
-    return text[max(start, line_start) if line_start else begin : start + len(passage)]
+    return text[max(start, line_start) if line_start or start == 0 else begin : start + len(passage)]

@@ -88,7 +88,7 @@ class _Scan:
                 self._fence = ""
         elif fence := FENCE.match(line.text):
             self._fence = fence[1]
-        elif line.text.startswith("#"):
+        elif line.text.startswith("#") and len(line.text) <= LONGEST_HEADING:
             self._read_numbered(line)
         elif line.text.startswith(".. "):
             self._restructured_signs += 1

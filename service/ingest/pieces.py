@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from service.ingest.sections import Section
 from service.ingest.tokens import CHARACTERS_PER_TOKEN, TokenCounter
 
-LONGEST_STRETCH: Final = 8_000
+LONGEST_STRETCH: Final = 4_000
 """Characters given to the splitter at once, whose time grows faster than its text."""
 SHORTEST_PARAGRAPH: Final = 120
 """Characters; a shorter one stays with what follows, as the line before an example does."""

@@ -14,13 +14,15 @@ from msgspec.structs import replace
 from service.ingest.parsing import LARGEST_FILE, parse_file
 from service.models import Metadata
 from service.routes import records
-from service.routes.imports import as_lines, import_body, import_lines
+from service.routes.imports import ImportOperation, as_lines, import_body, import_lines
 from service.routes.problems import documented
-from service.routes.records import Cursor, DeleteRequest, ListLimit, id_in_path
+from service.routes.records import Cursor, DeleteRequest, ListLimit, decoded_id
 from service.routes.requests import ServiceRequest
 from service.stores.base import Deletion
 from service.wiring import Services
 
+BY_ID: Final = ["/collections/{name:str}/documents/{document_id:path}", "/collections/{name:str}/documents/delete"]
+"""The second is taken by a route of another method: there the id is `delete`."""
 KIND: Final = "documents"
 
 
@@ -57,7 +59,12 @@ class Upload(Struct, frozen=True):
     id: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
 
 
-@post("/collections/{name:str}/documents", status_code=200, responses=documented(400, 409, 413, 422, 503))
+@post(
+    "/collections/{name:str}/documents",
+    status_code=200,
+    operation_class=ImportOperation,
+    responses=documented(400, 409, 413, 422, 503),
+)
 async def import_documents(
     request: ServiceRequest,
     name: FromPath[str],
@@ -105,35 +112,33 @@ async def list_documents(
     return DocumentList(documents, page.next_cursor)
 
 
-@get("/collections/{name:str}/documents/{document_id:path}", responses=documented(404, 409, 422, 503))
+@get(BY_ID, responses=documented(404, 409, 422, 503))
 async def get_document(
-    request: ServiceRequest,
     name: FromPath[str],
-    document_id: FromPath[str],  # noqa: ARG001  # declared for the OpenAPI document; the raw path is read
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
+    document_id: FromPath[str] = "delete",
 ) -> Document:
     """Return a document as ingested."""
     collection = await records.find_kind(services, tenant, name, KIND)
-    record = await records.read_record(services, collection, id_in_path(request, name, KIND))
+    record = await records.read_record(services, collection, decoded_id(document_id))
     return Document(record.id, record.title, record.text, record.metadata, record.updated_at)
 
 
 @delete(
-    "/collections/{name:str}/documents/{document_id:path}",
+    BY_ID,
     status_code=200,
     responses=documented(404, 409, 422, 503),
 )
 async def delete_document(
-    request: ServiceRequest,
     name: FromPath[str],
-    document_id: FromPath[str],  # noqa: ARG001  # declared for the OpenAPI document; the raw path is read
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
+    document_id: FromPath[str] = "delete",
 ) -> Deletion:
     """Delete a document."""
     collection = await records.find_kind(services, tenant, name, KIND)
-    return await records.delete_record(services, collection, id_in_path(request, name, KIND))
+    return await records.delete_record(services, collection, decoded_id(document_id))
 
 
 @post("/collections/{name:str}/documents/delete", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))

@@ -9,13 +9,15 @@ from msgspec import Struct
 
 from service.models import Metadata
 from service.routes import records
-from service.routes.imports import import_body
+from service.routes.imports import ImportOperation, import_body
 from service.routes.problems import documented
-from service.routes.records import Cursor, DeleteRequest, ListLimit, id_in_path
+from service.routes.records import Cursor, DeleteRequest, ListLimit, decoded_id
 from service.routes.requests import ServiceRequest
 from service.stores.base import Deletion
 from service.wiring import Services
 
+BY_ID: Final = ["/collections/{name:str}/entries/{entry_id:path}", "/collections/{name:str}/entries/delete"]
+"""The second is taken by a route of another method: there the id is `delete`."""
 KIND: Final = "faq"
 
 
@@ -46,7 +48,12 @@ class Entry(Struct, frozen=True):
     updated_at: str
 
 
-@post("/collections/{name:str}/entries", status_code=200, responses=documented(400, 409, 413, 422, 503))
+@post(
+    "/collections/{name:str}/entries",
+    status_code=200,
+    operation_class=ImportOperation,
+    responses=documented(400, 409, 413, 422, 503),
+)
 async def import_entries(
     request: ServiceRequest,
     name: FromPath[str],
@@ -72,35 +79,33 @@ async def list_entries(
     return EntryList(entries, page.next_cursor)
 
 
-@get("/collections/{name:str}/entries/{entry_id:path}", responses=documented(404, 409, 422, 503))
+@get(BY_ID, responses=documented(404, 409, 422, 503))
 async def get_entry(
-    request: ServiceRequest,
     name: FromPath[str],
-    entry_id: FromPath[str],  # noqa: ARG001  # declared for the OpenAPI document; the raw path is read
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
+    entry_id: FromPath[str] = "delete",
 ) -> Entry:
     """Return an entry as ingested."""
     collection = await records.find_kind(services, tenant, name, KIND)
-    record = await records.read_record(services, collection, id_in_path(request, name, "entries"))
+    record = await records.read_record(services, collection, decoded_id(entry_id))
     return Entry(record.id, record.title, record.variants, record.text, record.metadata, record.updated_at)
 
 
 @delete(
-    "/collections/{name:str}/entries/{entry_id:path}",
+    BY_ID,
     status_code=200,
     responses=documented(404, 409, 422, 503),
 )
 async def delete_entry(
-    request: ServiceRequest,
     name: FromPath[str],
-    entry_id: FromPath[str],  # noqa: ARG001  # declared for the OpenAPI document; the raw path is read
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
+    entry_id: FromPath[str] = "delete",
 ) -> Deletion:
     """Delete an entry."""
     collection = await records.find_kind(services, tenant, name, KIND)
-    return await records.delete_record(services, collection, id_in_path(request, name, "entries"))
+    return await records.delete_record(services, collection, decoded_id(entry_id))
 
 
 @post("/collections/{name:str}/entries/delete", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))

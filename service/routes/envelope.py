@@ -27,6 +27,8 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is not HTTP."""
         if scope["type"] == ScopeType.HTTP:
+            # Routes see the path as it was sent: an id may hold an encoded slash.
+            scope["path"] = scope["raw_path"].partition(b"?")[0].decode("latin-1")
             await _Exchange(self._app, self._telemetry, scope, send).run(receive)
         else:
             await self._app(scope, receive, send)

@@ -26,7 +26,7 @@ class FaqBatch(Struct, frozen=True, forbid_unknown_fields=True):
 class FaqBatchResponse(Struct, frozen=True):
     """In the order of the queries; a problem where one failed alone."""
 
-    results: list[FaqResponse | Problem]
+    results: Annotated[list[Any], Meta(description="FAQ search responses, or problems")]
 
 
 @post("/faq/search", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))

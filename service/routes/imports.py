@@ -1,11 +1,16 @@
 """Bodies of documents, entries or files to the importer, and its reports to an answer."""
 
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from litestar import Response
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.response import Stream
+from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
+from litestar.types import Receive, Send
 
 from service.errors import FieldError, RetrievalError
 from service.ingest.models import FailedLine, ImportReport
@@ -18,6 +23,39 @@ from service.wiring import Services
 
 NDJSON = "application/x-ndjson"
 OUTCOMES = ("created", "updated", "unchanged", "superseded", "failures")
+
+
+@dataclass
+class ImportOperation(Operation):
+    """Describes the bodies that an import takes, for the OpenAPI document; they are read as they arrive."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            description="One object, an array of objects, or a line an object.",
+            content={
+                "application/json": OpenAPIMediaType(schema=Schema(type=[OpenAPIType.OBJECT, OpenAPIType.ARRAY])),
+                NDJSON: OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING)),
+            },
+            required=True,
+        )
+
+
+class Reports(Stream):
+    """Reports sent while the body is still being read."""
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__(lines, media_type=NDJSON)
+        self._lines = lines
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        return _ReportsSent(iterator=self._lines, media_type=NDJSON, status_code=200)
+
+
+class _ReportsSent(ASGIStreamingResponse):
+    """Does not listen for a disconnect: that would take messages of the body away from the importer."""
+
+    async def send_body(self, send: Send, receive: Receive) -> None:  # noqa: ARG002  # the importer receives
+        await self._stream(send)
 
 
 class FailedImport(Problem, kw_only=True):
@@ -55,7 +93,7 @@ async def import_lines(
     # What refuses the whole import is raised before its first report: no answer has begun yet.
     report = await anext(reports)
     if request.headers.get("accept", "").partition(";")[0].strip() == NDJSON:
-        return Stream(_report_lines(report, reports), media_type=NDJSON)
+        return Reports(_report_lines(report, reports))
     async for later in reports:
         report = later
     return _answer(report)

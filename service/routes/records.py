@@ -1,6 +1,6 @@
 """What documents and entries have in common: listing, reading and deleting by id or by filter."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
 
@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from service.errors import FieldError, InvalidRequest, UnknownDocument
 from service.models import Collection, Kind, Record
-from service.routes.requests import ServiceRequest
 from service.stores.base import Deletion
 from service.stores.catalog import check_kind, find_collection
 from service.stores.filters import parse_filter
@@ -72,17 +71,16 @@ async def delete_records(services: Services, collection: Collection, request: De
     return await services.store.delete_matching(collection, where)
 
 
-def id_in_path(request: ServiceRequest, name: str, resource: str) -> str:
-    """Return the id behind `/collections/{name}/{resource}/`, decoded from the path as sent: it may hold slashes."""
-    encoded = request.scope["raw_path"].partition(b"?")[0].partition(f"/{name}/{resource}/".encode())[2]
+def decoded_id(document_id: str) -> str:
+    """Return the id that a path holds percent-encoded."""
     try:
-        return unquote_to_bytes(encoded).decode()
+        return unquote_to_bytes(document_id.removeprefix("/")).decode()
     except UnicodeDecodeError:
         raise InvalidRequest(FieldError("", "the id in the path is not percent-encoded UTF-8")) from None
 
 
 def _id_of(cursor: str | None) -> str:
     try:
-        return urlsafe_b64decode(cursor.encode()).decode() if cursor else ""
+        return b64decode(cursor, altchars=b"-_", validate=True).decode() if cursor else ""
     except ValueError:
         raise InvalidRequest(FieldError("?cursor", "not a next_cursor of this listing")) from None

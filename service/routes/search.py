@@ -10,7 +10,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from service.errors import FieldError, InvalidRequest, RetrievalError
-from service.models import Fusion, Limit, Mode, Query, SearchRequest, SearchResponse
+from service.models import Fusion, Mode, SearchRequest, SearchResponse
 from service.routes.problems import Problem, documented, field_error, problem_of
 from service.routes.requests import ServiceRequest, decode_json
 from service.search.context import ContextRequest, ContextResponse
@@ -29,7 +29,7 @@ class SearchBatch(Struct, frozen=True, forbid_unknown_fields=True):
 class SearchBatchResponse(Struct, frozen=True):
     """In the order of the queries; a problem where one failed alone."""
 
-    results: list[SearchResponse | Problem]
+    results: Annotated[list[Any], Meta(description="search responses, or problems")]
 
 
 @post("/search", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
@@ -49,9 +49,9 @@ async def search_by_parameters(
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
     stages: NamedDependency[Stages],
-    q: FromQuery[Query],
+    q: Annotated[str, QueryParameter(min_length=1)],
     collection: FromQuery[str] = "documents",
-    limit: FromQuery[Limit] = 10,
+    limit: Annotated[int, QueryParameter(ge=1, le=50)] = 10,
     mode: FromQuery[Mode] = "hybrid",
     alpha: Annotated[float, QueryParameter(ge=0, le=1)] = 0.7,
     fusion: FromQuery[Fusion] = "relative",

@@ -237,6 +237,7 @@ def test_a_cursor_that_is_none_is_refused(client: httpx.Client) -> None:
 )
 def test_a_document_that_cannot_be_taken_fails_alone(client: httpx.Client, document: Any) -> None:
     good = {"id": "good", "text": "a good neighbour"}
+    client.put("/collections/mixed", json={"fields": {"moons": "integer", "names": "keyword[]", "discovered": "date"}})
     answer = client.post("/collections/mixed/documents", json=[good, document])
     assert answer.status_code == 200, answer.text
     report = answer.json()

@@ -4,7 +4,6 @@ import logging
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,15 +16,16 @@ import pytest
 from service.models import Collection
 from service.stores.base import Store
 from service.stores.embedded import open_embedded_store
-from service.stores.filters import parse_filter
 from tests.contract.library import DIMENSIONS
-from tests.faults.writing import Batch, Order, next_batch, open_collection, revised, write
+from tests.faults.checking import assert_no_rubbish, assert_searchable, assert_whole
+from tests.faults.writing import Batch, Order, next_batch, open_collection, start, write
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
 KILLS_OF_IMPORTS = 12
 KILLS_OF_INDEX_BUILDS = 8
+SEARCHED = 80
+"""Of the latest documents after each kill; all of them after the last."""
 
 
 class Expected:
@@ -52,38 +52,12 @@ def after(revisions: Mapping[str, int], batch: Batch) -> dict[str, int]:
     return {identifier: changed[identifier] for identifier in changed if identifier not in batch.deleted}
 
 
-def start(order: Order) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.faults.writing", msgspec.json.encode(order).decode()]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
 def kill(process: subprocess.Popen[bytes]) -> bytes:
     """Kill -9 and return all that it had said, without a line cut short."""
     assert process.poll() is None, process.communicate()[1].decode()
     process.send_signal(signal.SIGKILL)
     said, _ = process.communicate()
     return said[: said.rfind(b"\n") + 1]
-
-
-async def assert_whole(store: Store, collection: Collection, revisions: Mapping[str, int]) -> None:
-    """All documents are there as their revisions have them: records, passages, vectors; and nothing else is."""
-    size = await store.size(collection)
-    documents = {identifier: revised(identifier, revision) for identifier, revision in revisions.items()}
-    assert size.documents == len(documents)
-    assert size.passages == sum(len(document.passages) for document in documents.values())
-    records = {record.id: record for record in await store.records(collection, [*documents])}
-    hashes = await store.content_hashes(collection, [*documents])
-    for identifier, document in documents.items():
-        assert records[identifier] == document.record
-        assert hashes[identifier] == document.record.content_hash
-        where = parse_filter({"document_id": identifier, "revision": revisions[identifier]}, collection.fields)
-        for passage, vector in zip(document.passages, document.vectors, strict=True):
-            nearest = await store.nearest(collection, vector, 20, where)
-            assert nearest[0].passage == passage
-            assert nearest[0].score == pytest.approx(1, abs=1e-4)
-            assert len(nearest) == len(document.passages)
-        word = document.passages[-1].text.split()[0]
-        assert document.passages[-1] in [match.passage for match in await store.matching(collection, word, 5, None)]
 
 
 async def settled(store: Store, collection: Collection, expected: Expected) -> dict[str, int]:
@@ -106,23 +80,15 @@ async def reopen(directory: Path, expected: Expected, caplog: pytest.LogCaptureF
         expected.revisions = await settled(store, collection, expected)
         expected.unanswered = None
         await assert_whole(store, collection, expected.revisions)
+        latest = sorted(expected.revisions, key=lambda identifier: expected.revisions[identifier])[-SEARCHED:]
+        await assert_searchable(
+            store, collection, {identifier: expected.revisions[identifier] for identifier in latest}
+        )
         again = next_batch(random.Random(0), {}, max(expected.revisions.values(), default=0) + 500_000)
         await write(store, collection, again)
         expected.revisions = after(expected.revisions, again)
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert_no_rubbish(directory)
-
-
-def assert_no_rubbish(directory: Path) -> None:
-    assert names_in(directory) == ["catalog.sqlite", "collections", "format", "lock"]
-    (collection,) = (directory / "collections").iterdir()
-    folders = [entry for entry in collection.iterdir() if entry.is_dir()]
-    assert len(folders) == 1
-    assert names_in(collection) == sorted(["documents.sqlite", folders[0].name])
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir())
 
 
 async def test_twenty_kills_of_imports_and_index_builds_lose_nothing(
@@ -136,13 +102,15 @@ async def test_twenty_kills_of_imports_and_index_builds_lose_nothing(
         order = Order(str(tmp_path), number, expected.revisions, index_at=100 if is_build else 50_000)
         process = start(order)
         builder = wait_for_builder(process) if is_build else None
-        said = kill_after(chance.uniform(0, 1.5), process, builder if number % 4 == 0 else None)
+        said = kill_after(chance.uniform(0, 0.8), process, builder if number % 4 == 0 else None)
         acknowledged += expected.take(said)
         if builder:
             assert_dies(builder)
         await reopen(tmp_path, expected, caplog)
     assert acknowledged > 100
     assert len(expected.revisions) > 100
+    async with open_embedded_store(tmp_path, dimensions=DIMENSIONS, index_at=50_000) as store:
+        await assert_searchable(store, await open_collection(store), expected.revisions)
 
 
 def kill_after(seconds: float, process: subprocess.Popen[bytes], builder: psutil.Process | None) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,8 @@ from service.stores.base import EmbeddedDocument, Store
 from service.stores.embedded import open_embedded_store
 from tests.contract.library import DIMENSIONS, document
 
-DOCUMENTS_OF_BATCH: Final = 12
+ROOT: Final = Path(__file__).parents[2]
+DOCUMENTS_OF_BATCH: Final = 6
 LONGEST: Final = 8
 """Passages of the longest documents."""
 LETTERS: Final = "bcdfghjklmnpqrstvwxz"
@@ -31,7 +33,7 @@ class Batch(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True):
-    """What the process is to do: its only argument, as JSON."""
+    """What the process is to do: a line of JSON on its standard input."""
 
     directory: str
     round: int
@@ -85,6 +87,17 @@ def say(batch: Batch) -> None:
     sys.stdout.buffer.flush()
 
 
+def start(order: Order, *before: str) -> subprocess.Popen[bytes]:
+    """Start the process that writes, under the command `before` where there is one."""
+    command = [*before, sys.executable, "-m", "tests.faults.writing"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdin
+    process.stdin.write(msgspec.json.encode(order) + b"\n")
+    process.stdin.flush()
+    return process
+
+
 async def main(order: Order) -> None:
     chance = random.Random(order.round)
     known = dict(order.known)
@@ -101,6 +114,6 @@ async def main(order: Order) -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main(msgspec.json.decode(sys.argv[1], type=Order)))
+        asyncio.run(main(msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)))
     except DataDirectoryError as error:
         sys.exit(str(error))

@@ -157,9 +157,12 @@ class LiveCollection:
         return True
 
     def close(self) -> None:
-        """Flush and close; the next open has nothing to replay."""
+        """Flush and close; then the next open has nothing to replay."""
         self.writer.shutdown()
-        self._shard.flush()
+        try:
+            self._shard.flush()
+        except Exception:
+            LOGGER.exception("the index of collection %s is brought up to date at the next start", self.entry.name)
         self._shard.close()
         self.documents.close()
 
