@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 from service.errors import InvalidSettings
 
 PREFIX = "RETRIEVAL_"
+CLIENT_PREFIX = "RETRIEVAL_CLIENT_"
+"""Read by the commands that talk to a service, not by the service."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -46,7 +48,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
 
 def load_settings(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Read the settings and the warnings about unknown names; raises InvalidSettings naming the bad variable."""
-    given = {key.removeprefix(PREFIX): value for key, value in environment.items() if key.startswith(PREFIX)}
+    given = {
+        key.removeprefix(PREFIX): value
+        for key, value in environment.items()
+        if key.startswith(PREFIX) and not key.startswith(CLIENT_PREFIX)
+    }
     known = Settings.__struct_encode_fields__
     values = {key: value for key, value in given.items() if key in known}
     try:

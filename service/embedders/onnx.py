@@ -1,11 +1,11 @@
 """Embedding with onnxruntime, without torch: the built-in model, and folders that `retrieval model compile` wrote."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -15,6 +15,10 @@ from service.embedders.compiled import read_compiled
 from service.embedders.files import ModelFiles
 from service.embedders.texts import well_formed
 from service.errors import ModelUnavailable
+
+# Read while it is imported: the library would write session files and report its use to its makers.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 TOKENS_PER_RUN = 512
 """Padded. A run's buffers grow with it: two threads of 512 hold the process at 280 MB, of 2,048 at 770 MB."""

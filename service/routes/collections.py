@@ -2,6 +2,7 @@
 
 from litestar import Response, delete, get, put
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,13 +37,16 @@ class CollectionDescription(Struct, frozen=True, kw_only=True):
     embedding_model: str
 
 
+CREATED = {201: ResponseSpec(CollectionDescription, description="created", generate_examples=False)}
+
+
 class CollectionList(Struct, frozen=True):
     """All collections of the caller, by name."""
 
     collections: list[CollectionDescription]
 
 
-@put("/collections/{name:str}", responses=documented(400, 409, 413, 422, 503))
+@put("/collections/{name:str}", responses=CREATED | documented(400, 409, 413, 422, 503))
 async def put_collection(
     name: FromPath[str],
     data: JSONBody[CollectionRequest],

@@ -2,7 +2,7 @@
 
 import time
 
-from litestar import Response, get
+from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
@@ -60,14 +60,15 @@ async def ready(services: NamedDependency[Services]) -> Alive:
     return Alive(f"ready: {services.embedder.card.name}")
 
 
-@get("/metrics", responses=documented(404))
+@get("/metrics", media_type=MediaType.TEXT, responses=documented(404))
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Return the metrics in Prometheus' text format."""
     if not services.settings.metrics_enabled:
         raise SwitchedOff("Metrics are switched off by RETRIEVAL_METRICS_ENABLED.")
     await _measure_collections(services)
     content, content_type = services.telemetry.exposition()
-    return Response(content, media_type=content_type)
+    # Litestar adds the charset once more where one is given.
+    return Response(content, media_type=content_type.removesuffix("; charset=utf-8"))
 
 
 async def _measure_collections(services: Services) -> None:

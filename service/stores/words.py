@@ -41,15 +41,15 @@ def stem(word: str) -> str:
 
 
 def bm25_scores(query: Sequence[str], texts: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Score the texts that share a word with the query; keys as in `texts`."""
+    """Score the texts that share a word with the query, which may repeat words; keys as in `texts`."""
     average = sum(map(len, texts.values())) / len(texts) if texts else 0.0
     counts = {key: Counter(text) for key, text in texts.items()}
     scores: dict[str, float] = {}
-    for word in set(query):
+    for word, asked in Counter(query).items():
         holders = [key for key, counted in counts.items() if word in counted]
         rarity = math.log(1 + (len(texts) - len(holders) + 0.5) / (len(holders) + 0.5))
         for key in holders:
             count = counts[key][word]
             damping = SATURATION * (1 - LENGTH_WEIGHT + LENGTH_WEIGHT * len(texts[key]) / average)
-            scores[key] = scores.get(key, 0.0) + rarity * count * (SATURATION + 1) / (count + damping)
+            scores[key] = scores.get(key, 0.0) + asked * rarity * count * (SATURATION + 1) / (count + damping)
     return scores

@@ -163,3 +163,15 @@ async def test_both_legs_at_once_and_many_of_them(corpus: Library) -> None:
         *(corpus.store.matching(corpus.collection, "error", 5, None) for _ in range(20)),
     )
     assert answers == [alone[0]] * 20 + [alone[1]] * 20
+
+
+async def test_a_word_that_the_query_repeats_counts_each_time(library: Library) -> None:
+    await library.write(document("whale", "whale songs in the sea"), document("shark", "shark teeth in the sea"))
+
+    async def scores(query: str) -> dict[str, float]:
+        matches = await library.store.matching(library.collection, query, 50, None)
+        return {match.passage.document_id: match.score for match in matches}
+
+    once, thrice = await scores("whale shark"), await scores("whale shark whale whale")
+    assert once["whale"] == pytest.approx(once["shark"])
+    assert thrice == pytest.approx({"whale": 3 * once["whale"], "shark": once["shark"]})

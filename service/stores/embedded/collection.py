@@ -56,7 +56,6 @@ class LiveCollection:
         documents = Documents(folder / "documents.sqlite")
         name = new_name()
         shard = Shard.create(folder / name, dimensions, collection.fields)
-        shard.flush()
         flush_folder(folder)
         flush_folder(folder.parent)
         placed = structs.replace(collection, physical=folder.name)
@@ -148,10 +147,11 @@ class LiveCollection:
     def adopt(self, shard: Shard) -> bool:
         """Search another index from now on if it is up to the documents; else take a step to that, and return False."""
         if replay_step(self.documents, shard, self.fields):
+            if shard.is_due():
+                shard.flush()
             return False
         shard.index_fields(self.fields)
         _check_count(self.documents, shard)
-        shard.flush()
         place = self._catalog.put(structs.replace(self.place, shard=shard.folder.name))
         self._switch(shard, place)
         return True

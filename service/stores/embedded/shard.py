@@ -13,6 +13,7 @@ from service.stores.base import Vector
 from service.stores.embedded.directory import write_durably
 from service.stores.embedded.documents import Changes, StoredDocument
 from service.stores.embedded.filters import to_qdrant
+from service.stores.embedded.keywords import keyword_request
 from service.stores.embedded.payloads import key_of, to_passage, to_payloads
 from service.stores.filters import BUILT_IN_FIELDS, Filter
 
@@ -52,15 +53,16 @@ class Shard:
 
     @staticmethod
     def create(folder: Path, dimensions: int, fields: Mapping[str, FieldType]) -> "Shard":
-        """Create an empty shard in a new folder."""
+        """Create an empty shard in a new folder, which can be loaded from then on."""
         folder.mkdir()
         shard = Shard(folder, qdrant.EdgeShard.create(str(folder), _config(dimensions)))
         shard.index_fields(fields)
+        shard.flush()
         return shard
 
     @staticmethod
     def load(folder: Path) -> "Shard":
-        """Load a shard that was flushed at least once.
+        """Load a shard.
 
         Holds the interpreter lock: 0.7 ms for each 1,000 points that an HNSW index covers, 12 ms for the others.
         """
@@ -115,8 +117,7 @@ class Shard:
         return self._query(qdrant.QueryRequest(limit, query=query, filter=to_qdrant(where), with_payload=True))
 
     def matching(self, text: str, limit: int, where: Filter | None) -> list[Match]:
-        query = qdrant.TextQuery("content", text.encode("utf-8", "replace").decode())
-        return self._query(qdrant.QueryRequest(limit, query=query, filter=to_qdrant(where), with_payload=True))
+        return self._query(keyword_request(text, limit, to_qdrant(where)))
 
     def passages(self, ids: Iterable[str]) -> list[Passage]:
         found = self._shard.retrieve(_point_ids(ids), with_payload=True, with_vector=False)
