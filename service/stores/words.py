@@ -10,7 +10,7 @@ from typing import Final
 WORD: Final = re.compile(r"[^\W_]+")
 SATURATION: Final = 1.2
 """k1 of BM25: how soon more occurrences of a word stop counting."""
-LENGTH_WEIGHT: Final = 0.75
+LENGTH_WEIGHT: Final = 0.6
 """b of BM25: how much longer texts are marked down."""
 SHORTEST_STEM: Final = 3
 STOPWORDS: Final = frozenset(

@@ -25,13 +25,15 @@ def judged() -> Iterator[Running]:
         yield service
 
 
-def evaluate(service: Running, mode: str) -> Any:
+def evaluate(service: Running) -> dict[str, float]:
+    modes = ("--mode", "hybrid", "--mode", "vector", "--mode", "keyword")
     queries = str(SHARED_DATA / "cisi-queries.jsonl")
-    return json.loads(service.command("evaluate", queries, "--collection", "cisi", "--mode", mode, "--json"))
+    printed = json.loads(service.command("evaluate", queries, "--collection", "cisi", *modes, "--json"))
+    return {result["mode"]: result["ndcg"] for result in printed["results"]}
 
 
 def test_hybrid_search_is_better_than_either_leg_alone(judged: Running) -> None:
-    found = {mode: evaluate(judged, mode)["ndcg"] for mode in ("hybrid", "vector", "keyword")}
+    found = evaluate(judged)
     print(found)  # noqa: T201  # the figures belong in the log of a run
     assert found["hybrid"] >= 0.45
     assert found["hybrid"] > max(found["vector"], found["keyword"])

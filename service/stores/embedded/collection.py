@@ -141,20 +141,24 @@ class LiveCollection:
             _replay(self.documents, self._shard, self.fields)
         except DamagedShard:
             LOGGER.exception("building the index of collection %s again from its documents", self.entry.name)
-            self._switch(*_rebuild(self.folder, self._catalog, self.place, self.documents))
+            old = self._switch(*_rebuild(self.folder, self._catalog, self.place, self.documents))
+            old.close()
+            remove_folder(old.folder)
         self.entry = self._entry()
 
-    def adopt(self, shard: Shard) -> bool:
-        """Search another index from now on if it is up to the documents; else take a step to that, and return False."""
+    def adopt(self, shard: Shard) -> Shard | None:
+        """Search another index from now on, if it is up to the documents, and return the one it replaces.
+
+        Else take a step to that and return None.
+        """
         if replay_step(self.documents, shard, self.fields):
             if shard.is_due():
                 shard.flush()
-            return False
+            return None
         shard.index_fields(self.fields)
         _check_count(self.documents, shard)
         place = self._catalog.put(structs.replace(self.place, shard=shard.folder.name))
-        self._switch(shard, place)
-        return True
+        return self._switch(shard, place)
 
     def close(self) -> None:
         """Flush and close; then the next open has nothing to replay."""
@@ -191,12 +195,12 @@ class LiveCollection:
         self.entry = self._entry()
         return self.entry.version
 
-    def _switch(self, shard: Shard, place: Place) -> None:
+    def _switch(self, shard: Shard, place: Place) -> Shard:
+        """Search another index, the one that the catalog names; returns the old."""
         old, self._shard, self.place = self._shard, shard, place
         self.uncovered = shard.uncovered()
         self.entry = self._entry()
-        old.close()
-        remove_folder(old.folder)
+        return old
 
     def _entry(self) -> Collection:
         """Return the entry with its version: half of the catalog, half of the documents."""

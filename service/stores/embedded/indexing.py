@@ -102,11 +102,15 @@ class Indexer:
         else:
             shard = await run(live.writer, Shard.create, folder, live.place.dimensions, live.fields)
         try:
-            while not await run(live.writer, live.adopt, shard):
+            while (old := await run(live.writer, live.adopt, shard)) is None:
                 self._check_abandoned()
         except BaseException:
             live.writer.submit(shard.close)
             raise
+        while await run(live.writer, old.drop_field):
+            pass
+        await run(live.writer, old.close)
+        await run(self._readers, remove_folder, old.folder)
 
     def _check_abandoned(self) -> None:
         if self._is_abandoned:

@@ -14,18 +14,22 @@ import qdrant_edge as qdrant
 FIELD: Final = "content"
 WORD: Final = re.compile(r"[^\W_]+")
 MOST_REPETITIONS: Final = 8
+LENGTH_WEIGHT: Final = 0.6
+"""b of BM25. Passages are cut to similar lengths, so that length says less than in whole documents: measured better
+than the usual 0.75 on cisi (nDCG@10 hybrid 0.454 against 0.450) and on finding PEPs by their title (MRR 0.757, 0.755)."""
 WIDENING: Final = 4
 """How many more candidates than hits each part of a sum contributes."""
 
 
 def keyword_request(text: str, limit: int, where: qdrant.Filter | None) -> qdrant.QueryRequest:
     """Return the request for the `limit` best passages by BM25."""
+    scoring = qdrant.Bm25Params(b=LENGTH_WEIGHT)
     first, *repeated = _layers(text)
     if not repeated:
-        query = qdrant.TextQuery(FIELD, first)
+        query = qdrant.TextQuery(FIELD, first, scoring)
         return qdrant.QueryRequest(limit, query=query, filter=where, with_payload=True)
     prefetches = [
-        qdrant.Prefetch(WIDENING * limit, query=qdrant.TextQuery(FIELD, layer), filter=where)
+        qdrant.Prefetch(WIDENING * limit, query=qdrant.TextQuery(FIELD, layer, scoring), filter=where)
         for layer in (first, *repeated)
     ]
     scores = [f"$score[{number}]" for number in range(len(prefetches))]

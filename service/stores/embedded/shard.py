@@ -149,6 +149,16 @@ class Shard:
         """Build the HNSW index. Holds the interpreter lock for minutes: never in the process that serves."""
         self._shard.optimize()
 
+    def drop_field(self) -> bool:
+        """Drop one payload index of a shard that is done with; False where none is left.
+
+        Closing a large shard at once holds the interpreter lock too long, for the most part to free these.
+        """
+        keys = sorted(self._shard.info().payload_schema)
+        if keys:
+            self._shard.update(qdrant.UpdateOperation.delete_field_index(keys[0]))
+        return bool(keys)
+
     def close(self) -> None:
         """Release the shard; queries that begin after this fail."""
         self._shard.close()

@@ -72,7 +72,7 @@ def test_an_entry_has_its_question_as_title_and_its_answer_as_text() -> None:
         (b'{"id": "x", "text": "a"', None, "the line is not JSON"),
         (b'{"id": "x", "text": "\\ud800"}', None, "the line is not JSON"),
         (b'{"id": "x", "text": "\xff"}', None, "the line is not UTF-8"),
-        (b'{"id": "x", "text": "a", "metadata": {"n": 1e999}}', None, "out of range"),
+        (b'{"id": "x", "text": "a", "metadata": {"n": 1e999}}', "x", "out of range"),
         (b'{"id": "x", "text": "a", "metadata": {"n": ' + b"[" * 100_000, None, "the line is not JSON"),
         (b"[" * 100_000, None, "Expected `object`, got `array`"),
         (b"null", None, "Expected `object`, got `null`"),

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -51,5 +52,5 @@ async def test_nothing_has_no_lines() -> None:
 @given(some.binary(max_size=200), some.lists(some.integers(0, 200), max_size=20))
 async def test_lines_do_not_depend_on_how_the_bytes_arrive(body: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(body)]
-    chunks = [body[start:end] for start, end in zip(places, places[1:], strict=False)]
+    chunks = [body[start:end] for start, end in pairwise(places)]
     assert await lines(*chunks, limit=50) == await lines(body, limit=50)
