@@ -16,7 +16,7 @@ QUOTED: Final = 80
 
 
 def fit_metadata(metadata: Metadata, fields: Mapping[str, FieldType]) -> tuple[Metadata, dict[str, FieldType]]:
-    """Return the metadata in canonical form, and the fields with those that it adds.
+    """Return the metadata as it is kept, its values as given, and the fields with those that it adds.
 
     Nulls are left out, and so are empty arrays of undeclared fields, whose type they do not tell. Raises
     InvalidDocument where a name or value cannot be taken.
@@ -28,7 +28,8 @@ def fit_metadata(metadata: Metadata, fields: Mapping[str, FieldType]) -> tuple[M
             continue
         field_type = extended.get(name) or _new_field(name, value)
         extended[name] = field_type
-        fitted[name] = _fitted(name, value, field_type)
+        _check_value(name, value, field_type)
+        fitted[name] = value
     if len(extended) > max(MOST_FIELDS, len(fields)):
         raise InvalidDocument(f"metadata would give the collection more than {MOST_FIELDS} fields")
     if len(msgspec.json.encode(fitted)) > LARGEST_METADATA:
@@ -36,12 +37,11 @@ def fit_metadata(metadata: Metadata, fields: Mapping[str, FieldType]) -> tuple[M
     return fitted, extended
 
 
-def _fitted(name: str, value: Any, field_type: FieldType) -> Any:
+def _check_value(name: str, value: Any, field_type: FieldType) -> None:
     try:
-        canonical = canonical_value(value, field_type)
+        canonical_value(value, field_type)
     except ValueError as error:
         raise InvalidDocument(f"metadata field {name} ({field_type}) {error}") from None
-    return list(canonical) if isinstance(canonical, tuple) else canonical
 
 
 def _new_field(name: str, value: Any) -> FieldType:

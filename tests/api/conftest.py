@@ -12,7 +12,14 @@ PLANETS = [
         "id": "mars",
         "title": "Mars",
         "text": "Mars is the fourth planet from the Sun. Its red colour comes from iron oxide. It has two small moons.",
-        "metadata": {"kind": "rocky", "moons": 2, "discovered": "1610-01-01", "names": ["Mars", "Ares"], "ring": False},
+        "metadata": {
+            "kind": "rocky",
+            "moons": 2,
+            "discovered": "1610-01-01",
+            "names": ["Mars", "Ares"],
+            "ring": False,
+            "density": 4,
+        },
     },
     {
         "id": "saturn",

@@ -41,6 +41,7 @@ def test_a_search_returns_passages_with_their_scores(client: httpx.Client) -> No
     assert (best["document_id"], best["title"], best["position"]) == ("mars", "Mars", 0)
     assert best["text"].startswith("Mars is the fourth planet")
     assert best["metadata"]["names"] == ["Mars", "Ares"]
+    assert best["metadata"]["discovered"] == "1610-01-01"
     assert 0.2 < best["vector_score"] < 1
 
 
@@ -82,6 +83,8 @@ def test_the_limit_holds(client: httpx.Client) -> None:
         ({"names": {"contains": "gaia"}}, []),
         ({"ring": True}, ["saturn"]),
         ({"density": {"lte": 0.7}}, ["saturn"]),
+        ({"density": {"gt": 1}}, ["mars"]),
+        ({"density": 4.0}, ["mars"]),
         ({"document_id": "earth"}, ["earth"]),
         ({"any_of": [{"kind": "giant"}, {"moons": 1}]}, ["earth", "saturn"]),
         ({"none_of": [{"kind": "giant"}, {"moons": 1}]}, ["mars"]),

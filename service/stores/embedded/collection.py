@@ -187,10 +187,9 @@ class LiveCollection:
 
     def _acknowledge(self) -> str:
         """Show the new version, now that the documents are durable and the index has them."""
-        if self._shard.is_due():
+        if self._shard.is_due() and not self.is_indexing:  # an index that is being replaced is not worth a flush
             self._shard.flush()
-            if not self.is_indexing:
-                self.documents.forget_deletions(self._shard.applied)
+            self.documents.forget_deletions(self._shard.applied)
         self.uncovered = self._shard.uncovered()
         self.entry = self._entry()
         return self.entry.version

@@ -16,7 +16,7 @@ WORD: Final = re.compile(r"[^\W_]+")
 MOST_REPETITIONS: Final = 8
 LENGTH_WEIGHT: Final = 0.6
 """b of BM25. Passages are cut to similar lengths, so that length says less than in whole documents: measured better
-than the usual 0.75 on cisi (nDCG@10 hybrid 0.454 against 0.450) and on finding PEPs by their title (MRR 0.757, 0.755)."""
+than the usual 0.75 on cisi (nDCG@10, hybrid: 0.454 against 0.450), and on finding PEPs by title (MRR 0.757, 0.755)."""
 WIDENING: Final = 4
 """How many more candidates than hits each part of a sum contributes."""
 

@@ -32,7 +32,7 @@ class CountingEmbedder:
         self.texts.extend(texts)
         return np.tile(np.array([1, 0, 0, 0], np.float32), (len(texts), 1))
 
-    def is_truncated(self, text: str, purpose: Purpose) -> bool:  # noqa: ARG002  # the port has them
+    def is_truncated(self, text: str, purpose: Purpose) -> bool:
         raise NotImplementedError  # imports never ask
 
 

@@ -225,6 +225,7 @@ async def test_no_more_than_one_group_of_lines_is_read_ahead(imports: Imports) -
 
 async def test_a_cancelled_import_leaves_whole_documents(imports: Imports) -> None:
     reached = asyncio.Event()
+    tasks = asyncio.all_tasks()
 
     async def run() -> None:
         documents = [document(f"d{number}") for number in range(20 * MOST_LINES)]
@@ -238,7 +239,7 @@ async def test_a_cancelled_import_leaves_whole_documents(imports: Imports) -> No
         await task
     size = await imports.store.size(await entry(imports))
     assert size.documents == size.passages > 0
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert asyncio.all_tasks() == tasks
 
 
 async def test_a_store_that_fails_ends_the_import_after_what_was_acknowledged(tokenizer: Tokenizer) -> None:
