@@ -48,15 +48,6 @@ def sections(text: str) -> list[Section]:
     return tree
 
 
-def path(tree: list[Section], index: int) -> list[str]:
-    """Return the titles from the outermost heading down to this section's own."""
-    titles = []
-    while index != ROOT:
-        titles.append(tree[index].title)
-        index = tree[index].parent
-    return titles[::-1]
-
-
 def _append_headings(tree: list[Section], found: list[Heading], length: int) -> None:
     open_sections = [ROOT]
     for number, heading in enumerate(found, start=1):

@@ -107,6 +107,7 @@ class Indexer:
         except BaseException:
             live.writer.submit(shard.close)
             raise
+        await run(live.writer, old.settle)
         while await run(live.writer, old.drop_field):
             pass
         await run(live.writer, old.close)

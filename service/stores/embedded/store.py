@@ -16,7 +16,7 @@ from service.stores.embedded.collection import LiveCollection, new_name
 from service.stores.embedded.directory import own_directory, remove_unknown
 from service.stores.embedded.indexing import Indexer, open_indexer
 from service.stores.embedded.shard import Shard
-from service.stores.embedded.threads import open_readers, open_writer, run
+from service.stores.embedded.threads import open_readers, open_writer, run, translated
 from service.stores.filters import Filter
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ Live = dict[tuple[str, str], LiveCollection]
 
 
 class EmbeddedStore:
-    """A Store in this process. The catalog is looked up in memory; all else runs on threads."""
+    """A Store in this process. The catalog is looked up in memory, queries run at once, all else on threads."""
 
     def __init__(
         self,
@@ -74,13 +74,13 @@ class EmbeddedStore:
         return await self._read(collection, lambda live: live.size())
 
     async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
-        return await self._search(collection, where, lambda shard: shard.nearest(vector, limit, where))
+        return await self._query(collection, where, lambda shard: shard.nearest(vector, limit, where))
 
     async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
-        return await self._search(collection, where, lambda shard: shard.matching(text, limit, where))
+        return await self._query(collection, where, lambda shard: shard.matching(text, limit, where))
 
     async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
-        return await self._read(collection, lambda live: live.read(lambda shard: shard.passages(ids)))
+        return await self._query(collection, None, lambda shard: shard.passages(ids))
 
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
         live = self._find(collection)
@@ -106,13 +106,19 @@ class EmbeddedStore:
     async def list_records(self, collection: Collection, after: str, limit: int) -> list[Record]:
         return await self._read(collection, lambda live: live.documents.list_records(after, limit))
 
-    async def _search(
-        self, collection: Collection, where: Filter | None, query: Callable[[Shard], list[Match]]
-    ) -> list[Match]:
+    async def _query(self, collection: Collection, where: Filter | None, query: Callable[[Shard], list[T]]) -> list[T]:
+        """Query the index, here and now.
+
+        Qdrant Edge 0.9 holds the interpreter lock while it searches: a thread would stop the event loop just as long,
+        and add the handing over (measured: 0.2 ms a query, and a quarter of the queries a second at 16 in flight).
+        """
         live = self._find(collection)
         if where and where.is_contradiction:
             return []
-        return await self._run(live, self._readers, lambda: live.read(query))
+        with translated():
+            found = live.read(query)
+        await asyncio.sleep(0)  # others may have their turn before the next query of the same caller
+        return found
 
     async def _read(self, collection: Collection, call: Callable[[LiveCollection], T]) -> T:
         live = self._find(collection)

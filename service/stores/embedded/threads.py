@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, ParamSpec, TypeVar
 
 from service.errors import StoreUnavailable
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 def open_readers() -> ThreadPoolExecutor:
-    """Return the threads that queries run on: queries release the interpreter lock."""
+    """Return the threads that read from SQLite and the disk."""
     return ThreadPoolExecutor((os.cpu_count() or 1) + 2, thread_name_prefix="store-read")
 
 
@@ -28,9 +29,16 @@ def open_writer() -> ThreadPoolExecutor:
 
 
 async def run(executor: Executor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking call of the store on a thread; raises StoreUnavailable where SQLite, Qdrant or the disk failed."""
-    try:
+    """Run a blocking call of the store on a thread; raises as `translated` does."""
+    with translated():
         return await asyncio.get_running_loop().run_in_executor(executor, lambda: function(*args, **kwargs))
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise StoreUnavailable where SQLite, Qdrant or the disk failed."""
+    try:
+        yield
     except BaseException as error:
         if not is_of_store(error):
             raise

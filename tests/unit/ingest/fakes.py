@@ -12,7 +12,7 @@ from service.embedders.base import ModelCard, Purpose, Vectors
 from service.ingest.importer import Importer
 from service.ingest.models import ImportReport
 from service.ingest.streams import Line
-from service.models import Kind
+from service.models import Collection, Kind, Passage, passage_id
 from service.stores.base import Store
 
 TENANT = "default"
@@ -55,3 +55,30 @@ class Imports:
 async def lines(*documents: dict[str, Any] | bytes) -> AsyncIterator[Line]:
     for number, document in enumerate(documents, start=1):
         yield Line(number, document if isinstance(document, bytes) else json.dumps(document).encode())
+
+
+def document(identifier: str, text: str = "text", **metadata: Any) -> dict[str, Any]:
+    return {"id": identifier, "title": "Title", "text": text, "metadata": metadata}
+
+
+def counts(report: ImportReport) -> dict[str, int]:
+    """The counts that are not 0; they always add up."""
+    told = {
+        name: getattr(report, name)
+        for name in ("received", "created", "updated", "unchanged", "superseded", "failures", "passages")
+    }
+    parts = report.created + report.updated + report.unchanged + report.superseded + report.failures
+    assert report.received == parts
+    return {name: count for name, count in told.items() if count}
+
+
+async def entry(imports: Imports) -> Collection:
+    found = await imports.store.collection(TENANT, "things")
+    assert found
+    return found
+
+
+async def passages(imports: Imports, identifier: str) -> list[Passage]:
+    ids = [passage_id(identifier, position) for position in range(100)]
+    found = await imports.store.passages(await entry(imports), ids)
+    return sorted(found, key=lambda passage: passage.position)

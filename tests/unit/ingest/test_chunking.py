@@ -99,6 +99,13 @@ def test_a_long_path_keeps_its_nearest_heading() -> None:
     assert CHUNKER.split("Title", text)[-1].context.endswith("Heading number 6 of the path")
 
 
+def test_a_long_title_over_a_long_heading_keeps_the_beginnings_of_both() -> None:
+    text = f"# Heading {'and so on ' * 20}\n\n{SENTENCE * 30}"
+    title, heading = CHUNKER.split("Title " * 100, text)[-1].context.split("\n")
+    assert title.startswith("Title Title")
+    assert heading.startswith("Heading and so on")
+
+
 @pytest.mark.parametrize("paragraph", [SENTENCE * 40, "word " * 400, "漢字" * 300, "- item of a list\n" * 80])
 def test_a_heading_never_stands_alone(paragraph: str) -> None:
     text = f"# First\n\n{paragraph}\n\n## Second\n\n### Third\n\n{paragraph}\n\n# Last\n\n{paragraph}\n\n# End\n"

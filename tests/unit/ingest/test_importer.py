@@ -1,55 +1,16 @@
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
 from typing import Any
 
 import pytest
 from msgspec import structs
 from tokenizers import Tokenizer
 
-from service.errors import Conflict, InvalidRequest, StoreUnavailable
-from service.ingest.models import ImportReport
-from service.ingest.preparation import MOST_LINES, MOST_PASSAGES
-from service.ingest.streams import Line
-from service.models import Collection, Passage, passage_id
-from service.stores.base import EmbeddedDocument
+from service.errors import Conflict, InvalidRequest
+from service.models import Collection
 from service.stores.memory import MemoryStore
-from tests.unit.ingest.fakes import TENANT, CountingEmbedder, Imports, lines
+from tests.unit.ingest.fakes import TENANT, CountingEmbedder, Imports, counts, document, entry, lines, passages
 
 pytestmark = pytest.mark.anyio
 SENTENCE = "The quick brown fox jumps over the lazy dog. "
-
-
-@pytest.fixture
-def imports(tokenizer: Tokenizer) -> Imports:
-    return Imports(MemoryStore(), CountingEmbedder(tokenizer))
-
-
-def document(identifier: str, text: str = "text", **metadata: Any) -> dict[str, Any]:
-    return {"id": identifier, "title": "Title", "text": text, "metadata": metadata}
-
-
-def counts(report: ImportReport) -> dict[str, int]:
-    """The counts that are not 0; they always add up."""
-    told = {
-        name: getattr(report, name)
-        for name in ("received", "created", "updated", "unchanged", "superseded", "failures", "passages")
-    }
-    parts = report.created + report.updated + report.unchanged + report.superseded + report.failures
-    assert report.received == parts
-    return {name: count for name, count in told.items() if count}
-
-
-async def entry(imports: Imports) -> Collection:
-    found = await imports.store.collection(TENANT, "things")
-    assert found
-    return found
-
-
-async def passages(imports: Imports, identifier: str) -> list[Passage]:
-    ids = [passage_id(identifier, position) for position in range(100)]
-    found = await imports.store.passages(await entry(imports), ids)
-    return sorted(found, key=lambda passage: passage.position)
 
 
 async def test_a_document_is_stored_with_its_passages(imports: Imports) -> None:
@@ -99,12 +60,6 @@ async def test_lines_fail_alone_and_say_why(imports: Imports) -> None:
     assert "reserved" in report.failed[3].error
 
 
-async def test_the_first_hundred_failures_are_listed_and_all_are_counted(imports: Imports) -> None:
-    report = await imports.run(*[b"?"] * 130)
-    assert counts(report) == {"received": 130, "failures": 130}
-    assert [failed.line for failed in report.failed] == list(range(1, 101))
-
-
 async def test_an_import_in_which_nothing_succeeds_creates_no_collection(imports: Imports) -> None:
     assert counts(await imports.run(document("a", ""), document("b", Bad=1))) == {"received": 2, "failures": 2}
     assert counts(await imports.run()) == {}
@@ -142,125 +97,6 @@ async def test_fields_added_by_another_writer_meanwhile_are_kept(imports: Import
     report = await raced.run(document("a", size=1), document("b", colour="red"))
     assert counts(report) == {"received": 2, "created": 1, "failures": 1, "passages": 1}
     assert (await entry(raced)).fields == {"size": "keyword", "colour": "keyword"}
-
-
-async def test_the_last_of_equal_ids_in_a_batch_wins(imports: Imports) -> None:
-    report = await imports.run(document("a", "one"), document("b"), document("a", "two"), document("a", "three"))
-    assert counts(report) == {"received": 4, "created": 2, "superseded": 2, "passages": 2}
-    assert [passage.text for passage in await passages(imports, "a")] == ["three"]
-
-
-@pytest.mark.parametrize("before", [[], ["one"], ["two"]])
-async def test_the_last_of_equal_ids_in_different_batches_wins(imports: Imports, before: list[str]) -> None:
-    for text in before:
-        await imports.run(document("a", text))
-    others = [document(f"other-{number}") for number in range(MOST_LINES)]
-    report = await imports.run(document("a", "one"), *others, document("a", "two"))
-    told = counts(report)
-    assert told.pop("passages") >= MOST_LINES
-    assert told == {
-        "received": MOST_LINES + 2,
-        "created": MOST_LINES + (not before),
-        "superseded": 1,
-        **({"updated": 1} if before else {}),
-    }
-    assert [passage.text for passage in await passages(imports, "a")] == ["two"]
-
-
-async def test_going_back_to_what_is_stored_within_one_import_is_not_taken_for_unchanged(imports: Imports) -> None:
-    await imports.run(document("a", "one"))
-    others = [document(f"other-{number}") for number in range(MOST_LINES - 1)]
-    await imports.run(document("a", "two"), *others, document("a", "one"))
-    assert [passage.text for passage in await passages(imports, "a")] == ["one"]
-
-
-async def test_each_report_follows_the_write_that_it_tells_of(imports: Imports) -> None:
-    documents = [document(f"d{number:03}") for number in range(3 * MOST_LINES)]
-    seen = 0
-    async for report in imports.importer.run(TENANT, "things", "documents", lines(*documents)):
-        assert report.created - seen <= MOST_LINES
-        seen = report.created
-        stored = await imports.store.size(await entry(imports))
-        assert stored.documents == report.created
-        assert stored.passages == report.passages
-    assert seen == len(documents)
-
-
-async def test_batches_are_bounded_in_passages_but_for_one_large_document(tokenizer: Tokenizer) -> None:
-    written: list[list[int]] = []
-
-    class Watched(MemoryStore):
-        async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
-            written.append([len(document.passages) for document in documents])
-            return await super().write(collection, documents)
-
-    imports = Imports(Watched(), CountingEmbedder(tokenizer))
-    texts = [SENTENCE * 50] * 10 + ["\n\n".join([SENTENCE * 50] * 10)] + ["text"]
-    await imports.run(*[document(str(number), text) for number, text in enumerate(texts)])
-    assert len(written) > 2
-    assert all(sum(batch) <= MOST_PASSAGES or len(batch) == 1 for batch in written)
-    assert max(map(sum, written)) > MOST_PASSAGES
-
-
-async def test_no_more_than_one_group_of_lines_is_read_ahead(imports: Imports) -> None:
-    read = 0
-
-    async def endless() -> AsyncIterator[Line]:
-        nonlocal read
-        while True:
-            read += 1
-            async for line in lines(document(f"d{read}")):
-                yield Line(read, line.data)
-
-    async with aclosing(imports.importer.run(TENANT, "things", "documents", endless())) as reports:
-        async for report in reports:
-            await asyncio.sleep(0.05)
-            assert read <= report.received + 2 * MOST_LINES
-            if report.received > 5 * MOST_LINES:
-                break
-    stopped = read
-    await asyncio.sleep(0.05)
-    assert read == stopped
-
-
-async def test_a_cancelled_import_leaves_whole_documents(imports: Imports) -> None:
-    reached = asyncio.Event()
-    tasks = asyncio.all_tasks()
-
-    async def run() -> None:
-        documents = [document(f"d{number}") for number in range(20 * MOST_LINES)]
-        async for _ in imports.importer.run(TENANT, "things", "documents", lines(*documents)):
-            reached.set()
-
-    task = asyncio.create_task(run())
-    await reached.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    size = await imports.store.size(await entry(imports))
-    assert size.documents == size.passages > 0
-    assert asyncio.all_tasks() == tasks
-
-
-async def test_a_store_that_fails_ends_the_import_after_what_was_acknowledged(tokenizer: Tokenizer) -> None:
-    class Failing(MemoryStore):
-        writes = 0
-
-        async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
-            self.writes += 1
-            if self.writes == 3:
-                raise StoreUnavailable("gone")
-            return await super().write(collection, documents)
-
-    imports = Imports(Failing(), CountingEmbedder(tokenizer))
-    documents = [document(f"d{number}") for number in range(4 * MOST_LINES)]
-    reports: list[ImportReport] = []
-    with pytest.raises(StoreUnavailable):
-        reports.extend(
-            [report async for report in imports.importer.run(TENANT, "things", "documents", lines(*documents))]
-        )
-    assert (await imports.store.size(await entry(imports))).documents == 2 * MOST_LINES
-    assert counts(await imports.run(*documents))["unchanged"] == 2 * MOST_LINES
 
 
 async def test_a_faq_entry_has_a_passage_for_each_way_to_ask(imports: Imports) -> None:
