@@ -1,5 +1,6 @@
 """The whole of peps.jsonl.gz through the command line, against embedding the same passages alone."""
 
+import asyncio
 import gzip
 import tempfile
 import threading
