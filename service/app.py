@@ -2,7 +2,6 @@
 
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.logging import LoggingConfig
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin
 
@@ -54,7 +53,7 @@ def create_app(services: Services) -> Envelope:
             "tenant": Provide(tenant_of_caller, sync_to_thread=False),
             "stages": Provide(stages_of, sync_to_thread=False),
         },
-        logging_config=LoggingConfig(configure_root_logger=False, log_exceptions="never"),
+        logging_config=None,
         openapi_config=OpenAPIConfig(
             title="retrieval-service",
             version=__version__,

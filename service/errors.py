@@ -32,10 +32,6 @@ class BodyTooLarge(RetrievalError):
     """The body is larger than the route takes."""
 
 
-class UnsupportedContent(RetrievalError):
-    """The content type is not one that the route takes."""
-
-
 class UnknownCollection(RetrievalError):
     """No such collection; the message names those there are."""
 
@@ -74,6 +70,14 @@ class ModelUnavailable(RetrievalError):
 
 class DeadlineExceeded(RetrievalError):
     """The request ran longer than its deadline."""
+
+
+class CallerLeft(RetrievalError):
+    """Nobody waits for the answer any more."""
+
+
+class Stopping(RetrievalError):
+    """The service stops before the request is done; it may be sent again, here or elsewhere."""
 
 
 class SwitchedOff(RetrievalError):

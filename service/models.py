@@ -21,6 +21,10 @@ DEFAULT_TENANT = "default"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """Of collections and fields."""
 RESERVED_FIELDS = frozenset({"document_id", "title", "text", "position", "updated_at", "any_of", "none_of"})
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""What no text may hold: NUL and lone surrogates."""
+LONGEST_QUERY = 4_096
+"""Characters."""
 MOST_FIELDS = 64
 """Fields of one collection; each has an index."""
 PASSAGE_NAMESPACE = UUID("6f2c1f0e-7a4b-5d1c-9a53-0d5c3f1b8e21")
@@ -139,7 +143,7 @@ class SearchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     alpha: Annotated[float, Meta(ge=0, le=1, description="1 = vector only, 0 = keyword only")] = 0.7
     fusion: Fusion = "relative"
     filters: Filters = None
-    minimum_vector_score: float | None = None
+    minimum_vector_score: Annotated[float, Meta(ge=-1, le=1)] | None = None
 
 
 class SearchResponse(Struct, frozen=True, kw_only=True):

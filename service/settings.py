@@ -16,7 +16,6 @@ CLIENT_PREFIX = "RETRIEVAL_CLIENT_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Positive = Annotated[int, Meta(ge=1)]
-Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename="upper"):

@@ -24,6 +24,7 @@ class Telemetry:
     def __init__(self, *, exports_spans: bool = False) -> None:
         self.registry = CollectorRegistry()
         self.tracer = _exporting_tracer() if exports_spans else trace.NoOpTracer()
+        self._exports_spans = exports_spans
         self.requests = Histogram(
             "retrieval_request_duration_seconds",
             "Time from the request's first byte to the answer's last",
@@ -74,7 +75,7 @@ class Telemetry:
     @contextmanager
     def request_span(self, name: str, headers: Mapping[str, str]) -> Iterator[trace.Span]:
         """Open the span of one request, under the caller's trace where `traceparent` names one."""
-        parent = propagate.extract(headers) if "traceparent" in headers else None
+        parent = propagate.extract(headers) if self._exports_spans and "traceparent" in headers else None
         with self.tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.SERVER) as span:
             yield span
 
@@ -128,6 +129,9 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    for reader_of_headers in ("opentelemetry.trace", "opentelemetry.baggage"):
+        # Callers write these headers: what is wrong in them must not fill the log.
+        logging.getLogger(reader_of_headers).setLevel(logging.ERROR)
 
 
 def _exporting_tracer() -> trace.Tracer:

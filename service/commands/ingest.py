@@ -67,7 +67,9 @@ def import_sources(target: Target, sources: Sources) -> Tally:
                 tally.add(outcome)
                 display.show(tally)
     except RetrievalError:
-        click.echo("Ended early. What the table counts is kept: run the same command again to complete it.", err=True)
+        if tally.counts["received"]:
+            advice = "What the table counts is kept: run the same command again to complete it."
+            click.echo(f"Ended early. {advice}", err=True)
         raise
     finally:
         print_summary(Console(), target.collection, tally, sources.skipped)

@@ -83,7 +83,8 @@ def displayed(console: Console, total: int) -> Iterator[Display]:
 
 def print_summary(console: Console, collection: str, tally: Tally, skipped: int) -> None:
     """Print the counts as a table."""
-    table = Table(title=f"Import into {collection}", title_justify="left", show_header=False)
+    title = f"Import into {collection}"
+    table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
     table.add_column()
     table.add_column(justify="right")
     for name in ("received", "created", "updated", "unchanged", "superseded", "passages"):

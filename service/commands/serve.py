@@ -1,11 +1,13 @@
 """`retrieval serve`: the service itself, one process, on granian."""
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 import rich_click as click
 import uvloop
@@ -15,11 +17,15 @@ from msgspec.structs import replace
 
 from service.app import create_app
 from service.errors import InvalidSettings, RetrievalError
+from service.routes.envelope import Envelope
 from service.settings import Settings, check_listen, exports_spans, load_settings
 from service.telemetry import Telemetry, configure_logging
 from service.wiring import open_services
 
 logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 5.0
+"""Added to the deadline of searches: what a stop waits for. Imports may take longer and are safe to repeat."""
 
 
 @click.command()
@@ -34,6 +40,7 @@ def serve(host: str | None, port: int | None) -> None:
         check_listen(settings)
         _check_free(settings)
         configure_logging(settings.log_level)
+        faulthandler.enable()  # what kills the process from below Python leaves a trace in the log
         for warning in warnings:
             logger.warning(warning)
         telemetry = Telemetry(exports_spans=exports_spans(os.environ))
@@ -57,8 +64,9 @@ def _check_free(settings: Settings) -> None:
 async def _serve(settings: Settings, telemetry: Telemetry) -> None:
     async with open_services(settings, telemetry) as services:
         host, port = settings.address
+        app = create_app(services)
         server = Server(
-            create_app(services),
+            app,
             address=host,
             port=port,
             interface=Interfaces.ASGINL,
@@ -66,9 +74,26 @@ async def _serve(settings: Settings, telemetry: Telemetry) -> None:
             backlog=1024,
             backpressure=10_000,
         )
+        told_to_stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
+            loop.add_signal_handler(number, told_to_stop.set)
         logger.info("ready", extra={"listen": settings.listen, "model": services.embedder.card.name})
-        await server.serve()
+        serving = asyncio.create_task(server.serve())
+        waiting = asyncio.create_task(told_to_stop.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        server.stop()  # type: ignore[no-untyped-call]  # granian has no annotations here
+        await _drain(serving, app, settings.request_deadline_seconds + GRACE_SECONDS)
         logger.info("stopped")
+
+
+async def _drain(serving: asyncio.Task[None], app: Envelope, seconds: float) -> None:
+    """Wait for the requests in progress, so many seconds; then end them, whoever sends them."""
+    await asyncio.wait({serving}, timeout=seconds)
+    if not serving.done():
+        logger.warning("requests were still running and are ended", extra={"requests": app.stop_requests()})
+        await asyncio.wait({serving}, timeout=GRACE_SECONDS)
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving

@@ -15,7 +15,7 @@ from service.commands.spreadsheets import Columns, read_rows
 from service.models import FieldType
 
 COUNTS = ("received", "created", "updated", "unchanged", "superseded", "passages", "failures")
-OF_THE_FILE = frozenset({400, 413, 415, 422})
+OF_THE_FILE = frozenset({400, 413, 422})
 """Statuses that say something of the file that was sent; others would come for the next one too."""
 NDJSON = {"Content-Type": "application/x-ndjson"}
 NOT_FOUND = 404

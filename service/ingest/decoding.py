@@ -1,6 +1,5 @@
 """Lines to documents and entries, or to what is wrong with them."""
 
-import re
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -12,15 +11,13 @@ from service.errors import InvalidDocument
 from service.ingest.models import DocumentInput, EntryInput, FailedLine, Item
 from service.ingest.outline import headings
 from service.ingest.streams import Line
-from service.models import Kind
+from service.models import LONGEST_QUERY, UNSTORABLE, Kind
 
 LONGEST_ID: Final = 512
 LONGEST_TITLE: Final = 2_000
 """Characters; each passage carries it."""
 LONGEST_TEXT: Final = 10_000_000
 """Characters of a document."""
-LONGEST_QUESTION: Final = 4_096
-"""Characters, as of a query."""
 LONGEST_ANSWER: Final = 20_000
 """Characters; each variant carries it."""
 MOST_VARIANTS: Final = 1_000
@@ -28,7 +25,6 @@ LONGEST_ERROR: Final = 500
 """Characters of a message, which may quote the line."""
 TITLE_SEARCHED: Final = 10_000
 """Characters of a text in which its title is looked for."""
-UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 ID_NAMESPACE: Final = UUID("c1a4a8c6-3f0e-5d0b-8a52-6de1b3f7a940")
 
 
@@ -70,13 +66,13 @@ def _document(line: Line) -> Item:
 
 def _entry(line: Line) -> Item:
     given = msgspec.json.decode(line.data, type=EntryInput)
-    _check_text("question", given.question, LONGEST_QUESTION)
+    _check_text("question", given.question, LONGEST_QUERY)
     _check_text("answer", given.answer, LONGEST_ANSWER)
     variants = given.variants or []
     if len(variants) > MOST_VARIANTS:
         raise InvalidDocument(f"an entry has at most {MOST_VARIANTS:,} variants, not {len(variants):,}")
     for number, variant in enumerate(variants):
-        _check_text(f"variants[{number}]", variant, LONGEST_QUESTION)
+        _check_text(f"variants[{number}]", variant, LONGEST_QUERY)
     return Item(
         line=line.number,
         id=_checked_id(given.id, given.question, given.answer),

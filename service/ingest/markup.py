@@ -11,6 +11,7 @@ from markdownify import MarkdownConverter
 from msgspec import Struct
 
 from service.errors import InvalidDocument
+from service.models import UNSTORABLE
 
 LARGEST_PAGE: Final = 2_000_000
 """Bytes of HTML: its tree takes a hundred times as much."""
@@ -19,7 +20,6 @@ LARGEST_WORD_XML: Final = 8_000_000
 DROPPED: Final = ("script", "style", "template", "noscript", "svg", "iframe", "object", "title")
 DECLARED_CHARSET: Final = re.compile(rb"<meta[^>]{0,200}charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([A-Za-z0-9_.:-]{1,40})")
 CHARSET_SEARCHED: Final = 4_096
-UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class Page(Struct, frozen=True):

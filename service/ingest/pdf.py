@@ -2,7 +2,6 @@
 
 import io
 import logging
-import re
 from time import monotonic
 from typing import Final
 
@@ -11,11 +10,11 @@ from pypdf.errors import DependencyError
 
 from service.errors import InvalidDocument
 from service.ingest.decoding import LONGEST_TEXT
+from service.models import UNSTORABLE
 
 MOST_PAGES: Final = 5_000
 LONGEST_READING_SECONDS: Final = 60.0
 """Looked at after each page."""
-UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def pdf_to_text(data: bytes) -> str:

@@ -15,7 +15,7 @@ from service.ingest.parsing import LARGEST_FILE, parse_file
 from service.models import Metadata
 from service.routes import records
 from service.routes.imports import ImportOperation, as_lines, import_body, import_lines
-from service.routes.problems import documented
+from service.routes.problems import documented, unreadable_form
 from service.routes.records import Cursor, DeleteRequest, ListLimit, decoded_id
 from service.routes.requests import ServiceRequest
 from service.stores.base import Deletion
@@ -79,6 +79,7 @@ async def import_documents(
     "/collections/{name:str}/files",
     status_code=200,
     request_max_body_size=LARGEST_FILE,
+    exception_handlers={UnicodeDecodeError: unreadable_form, LookupError: unreadable_form},
     responses=documented(400, 409, 413, 422, 503),
 )
 async def import_file(

@@ -1,20 +1,24 @@
 """Around every request: its id, its stage times, its metrics, its span and its log line."""
 
+import asyncio
 import logging
 import re
 import time
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from service.errors import Stopping
+from service.routes.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, SERVER_ERRORS, problem_of
 from service.telemetry import REQUEST_ID, Stages, Telemetry
 
 logger = logging.getLogger(__name__)
 
 KEPT_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 SLOW_SECONDS = 1.0
-SERVER_ERRORS = 500
 
 
 class Envelope:
@@ -23,15 +27,32 @@ class Envelope:
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is not HTTP."""
         if scope["type"] == ScopeType.HTTP:
             # Routes see the path as it was sent: an id may hold an encoded slash.
             scope["path"] = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-            await _Exchange(self._app, self._telemetry, scope, send).run(receive)
+            await self._run(_Exchange(self._app, self._telemetry, scope, send), receive)
         else:
             await self._app(scope, receive, send)
+
+    def stop_requests(self) -> int:
+        """Cancel the requests in progress; those that have not begun to answer get a 503. Returns how many."""
+        for task in self._running:
+            task.cancel()
+        return len(self._running)
+
+    async def _run(self, exchange: "_Exchange", receive: Receive) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("the server runs each request as a task")
+        self._running.add(task)
+        try:
+            await exchange.run(receive)
+        finally:
+            self._running.discard(task)
 
 
 class _Exchange:
@@ -47,6 +68,7 @@ class _Exchange:
         self._request_id = given if KEPT_REQUEST_ID.fullmatch(given) else str(uuid4())
         self._stages = Stages(telemetry)
         self._status = SERVER_ERRORS
+        self._has_begun = False
         self._start = time.perf_counter()
 
     async def run(self, receive: Receive) -> None:
@@ -55,7 +77,7 @@ class _Exchange:
         self._telemetry.active.inc()
         try:
             with self._telemetry.request_span(self._scope["method"], self._headers) as span:
-                await self._app(self._scope, receive, self._send_answer)
+                await self._answer(receive)
                 span.update_name(f"{self._scope['method']} {self._route()}")
                 span.set_attribute("http.response.status_code", self._status)
         finally:
@@ -63,8 +85,25 @@ class _Exchange:
             self._account()
             REQUEST_ID.reset(token)
 
+    async def _answer(self, receive: Receive) -> None:
+        try:
+            await self._app(self._scope, receive, self._send_answer)
+        except asyncio.CancelledError:
+            if not self._has_begun:
+                await self._refuse()
+
+    async def _refuse(self) -> None:
+        """Answer what was cancelled; only a stop of the service does that."""
+        problem = problem_of(Stopping("The service stops now. What it acknowledged is kept; send the request again."))
+        headers = [(b"content-type", MEDIA_TYPE.encode()), (b"retry-after", RETRY_AFTER_SECONDS.encode())]
+        await self._send_answer({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._send_answer(
+            {"type": "http.response.body", "body": msgspec.json.encode(problem), "more_body": False}
+        )
+
     async def _send_answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self._has_begun = True
             self._status = message["status"]
             timing = self._stages.server_timing(time.perf_counter() - self._start)
             added = [(b"x-request-id", self._request_id.encode()), (b"server-timing", timing.encode())]

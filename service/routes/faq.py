@@ -20,7 +20,7 @@ from service.wiring import Services
 class FaqBatch(Struct, frozen=True, forbid_unknown_fields=True):
     """Questions to answer in one request, up to `RETRIEVAL_FAQ_BATCH_SIZE`."""
 
-    queries: Annotated[list[dict[str, Any]], Meta(min_length=1, description="FAQ search requests")]
+    queries: Annotated[list[Any], Meta(min_length=1, description="FAQ search requests")]
 
 
 class FaqBatchResponse(Struct, frozen=True):
@@ -56,7 +56,7 @@ async def faq_search_batch(
     return FaqBatchResponse(await asyncio.gather(*outcomes))
 
 
-async def _outcome(raw: dict[str, Any], services: Services, tenant: str, stages: Stages) -> FaqResponse | Problem:
+async def _outcome(raw: Any, services: Services, tenant: str, stages: Stages) -> FaqResponse | Problem:
     try:
         return await _answered(msgspec.convert(raw, FaqRequest), services, tenant, stages)
     except msgspec.ValidationError as error:

@@ -1,6 +1,8 @@
 """Bodies of documents, entries or files to the importer, and its reports to an answer."""
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from litestar.response.base import ASGIResponse
 from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Send
 
-from service.errors import FieldError, RetrievalError
+from service.errors import CallerLeft, FieldError
 from service.ingest.models import FailedLine, ImportReport
 from service.ingest.streams import Line, lines_of
 from service.models import Kind
@@ -75,7 +77,7 @@ async def import_body(
     kind: Kind,
 ) -> Response[Any]:
     """Import what the body holds: one object, an array of them, or NDJSON of any length, read as it arrives."""
-    is_lines = request.headers.get("content-type", "").partition(";")[0].strip() == NDJSON
+    is_lines = _media_type(request, "content-type") == NDJSON
     lines = lines_of(request.stream(), LARGEST_BODY) if is_lines else _elements(await bounded_body(request))
     return await import_lines(request, services, tenant, name, kind, lines)
 
@@ -89,10 +91,10 @@ async def import_lines(
     lines: AsyncIterator[Line],
 ) -> Response[Any]:
     """Import lines; answers with the last report, or with a report a line where the caller accepts NDJSON."""
-    reports = _counted(services.importer.run(tenant, name, kind, lines), services.telemetry)
+    reports = _while_wanted(request, _counted(services.importer.run(tenant, name, kind, lines), services.telemetry))
     # What refuses the whole import is raised before its first report: no answer has begun yet.
     report = await anext(reports)
-    if request.headers.get("accept", "").partition(";")[0].strip() == NDJSON:
+    if _media_type(request, "accept") == NDJSON:
         return Reports(_report_lines(report, reports))
     async for later in reports:
         report = later
@@ -105,6 +107,10 @@ async def as_lines(documents: Iterable[bytes]) -> AsyncIterator[Line]:
         yield Line(number=number, data=data)
 
 
+def _media_type(request: ServiceRequest, header: str) -> str:
+    return request.headers.get(header, "").partition(";")[0].strip().lower()
+
+
 def _elements(body: bytes) -> AsyncIterator[Line]:
     """Split a JSON body into its documents without decoding each twice."""
     decode_json(body)
@@ -113,13 +119,27 @@ def _elements(body: bytes) -> AsyncIterator[Line]:
     return as_lines([body])
 
 
-async def _counted(reports: AsyncIterator[ImportReport], telemetry: Telemetry) -> AsyncIterator[ImportReport]:
+async def _counted(reports: AsyncGenerator[ImportReport], telemetry: Telemetry) -> AsyncGenerator[ImportReport]:
     counted = dict.fromkeys(OUTCOMES, 0)
-    async for report in reports:
-        for outcome, before in counted.items():
-            counted[outcome] = getattr(report, outcome)
-            telemetry.imports.labels(outcome).inc(max(0, counted[outcome] - before))
-        yield report
+    async with aclosing(reports):
+        async for report in reports:
+            for outcome, before in counted.items():
+                counted[outcome] = getattr(report, outcome)
+                telemetry.imports.labels(outcome).inc(max(0, counted[outcome] - before))
+            yield report
+
+
+async def _while_wanted(request: ServiceRequest, reports: AsyncGenerator[ImportReport]) -> AsyncGenerator[ImportReport]:
+    """Pass on the reports; raises CallerLeft after the next one where nobody waits: callers who send again add up."""
+    leaving = asyncio.create_task(request.caller_left())
+    try:
+        async with aclosing(reports):
+            async for report in reports:
+                yield report
+                if leaving.done():
+                    raise CallerLeft("The caller left before the import was done; what was acknowledged is kept.")
+    finally:
+        leaving.cancel()
 
 
 async def _report_lines(first: ImportReport, rest: AsyncIterator[ImportReport]) -> AsyncIterator[bytes]:
@@ -128,7 +148,7 @@ async def _report_lines(first: ImportReport, rest: AsyncIterator[ImportReport]) 
     try:
         async for report in rest:
             yield msgspec.json.encode(report) + b"\n"
-    except RetrievalError as error:
+    except Exception as error:  # noqa: BLE001  # the answer has begun: only a line can still say what happened
         yield msgspec.json.encode(problem_of(error)) + b"\n"
 
 

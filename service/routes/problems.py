@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
+SERVER_ERRORS = 500
 STATUS: dict[type[Exception], tuple[int, str]] = {
     domain.InvalidRequest: (422, "The request cannot be used"),
     domain.InvalidDocument: (422, "The document cannot be used"),
     domain.MalformedBody: (400, "The body cannot be read"),
     domain.BodyTooLarge: (413, "The body is too large"),
-    domain.UnsupportedContent: (415, "This content type is not taken here"),
     domain.UnknownCollection: (404, "No such collection"),
     domain.UnknownDocument: (404, "No such document"),
     domain.SwitchedOff: (404, "Switched off"),
@@ -30,6 +30,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     domain.StoreUnavailable: (503, "The store does not answer"),
     domain.ModelUnavailable: (503, "The embedding model does not answer"),
     domain.DeadlineExceeded: (503, "The deadline has passed"),
+    domain.CallerLeft: (400, "The caller left"),
+    domain.Stopping: (503, "The service is stopping"),
 }
 MSGSPEC_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<place>.*)`)?$", re.DOTALL)
 PLACE_PART = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
@@ -53,9 +55,11 @@ def problem_of(error: Exception) -> Problem:
     if (known := STATUS.get(type(error))) is not None:
         status, title = known
         pointers = list(error.errors) if isinstance(error, domain.InvalidRequest) else []
+        if status >= SERVER_ERRORS:
+            logger.warning("a request failed: %s", error)
         return Problem(title=title, status=status, detail=str(error), request_id=REQUEST_ID.get(), errors=pointers)
     if isinstance(error, HTTPException):
-        detail = error.detail if error.status_code < 500 else "See the log."  # noqa: PLR2004  # server errors
+        detail = error.detail if error.status_code < SERVER_ERRORS else "See the log."
         title = {404: "No such route", 405: "This route does not take the method"}.get(error.status_code, detail)
         return Problem(title=title, status=error.status_code, detail=detail, request_id=REQUEST_ID.get())
     logger.error("a request failed unexpectedly", exc_info=error)
@@ -72,10 +76,19 @@ def respond_with_problem(_: Request[Any, Any, State], error: Exception) -> Respo
     return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
+def unreadable_form(request: Request[Any, Any, State], error: Exception) -> Response[Problem]:
+    """Answer what decoding a form's text raises: its bytes do not fit its charset, or there is no such charset."""
+    if type(error) in {UnicodeDecodeError, LookupError}:
+        error = domain.MalformedBody(f"A part of the form is not text: {error}.")
+    return respond_with_problem(request, error)
+
+
 def field_error(error: msgspec.ValidationError, root: str = "$") -> domain.FieldError:
     """Turn msgspec's message into a pointer and a sentence."""
     matched = MSGSPEC_PLACE.match(str(error))
     reason, place = (matched["reason"], matched["place"] or root) if matched else (str(error), root)
+    if reason.startswith("Unsupported type"):  # msgspec has no other words for something else than an upload
+        reason = "one part with a file name is needed here"
     parts = PLACE_PART.findall(place.removeprefix(root))
     pointer = "".join(f"/{name or index}" for name, index in parts)
     return domain.FieldError(pointer, reason)

@@ -1,26 +1,59 @@
 """Reading requests: JSON bodies whose every defect is the caller's 4xx, and what a handler needs of the request."""
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, ClassVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.exceptions import SerializationException
+from litestar.di import NamedDependency
+from litestar.exceptions import InternalServerException, SerializationException
 
 from service.errors import BodyTooLarge, MalformedBody
 from service.models import DEFAULT_TENANT
 from service.telemetry import Stages
+from service.wiring import Services
 
 LARGEST_BODY = 10_000_000
 """Bytes of a JSON body; NDJSON may be of any length."""
 
 
 class ServiceRequest(Request[Any, Any, State]):
-    """A request whose JSON is read strictly."""
+    """A request whose JSON is read strictly, and whose body ends or is the caller's 4xx."""
+
+    longest_pause_seconds: ClassVar[float] = 60.0
+    """Between two pieces of a body: of a caller that vanished nothing else tells."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._body_ended = asyncio.Event()
 
     async def json(self) -> Any:
         """Return the body as JSON; raises MalformedBody where it is none."""
         return decode_json(await self.body())
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """Yield the body as it arrives; raises MalformedBody where it ends too early or does not go on."""
+        pieces = super().stream()
+        while True:
+            try:
+                async with asyncio.timeout(self.longest_pause_seconds):
+                    piece = await anext(pieces, None)
+            except TimeoutError:
+                raise MalformedBody(f"The body did not go on for {self.longest_pause_seconds:g} s.") from None
+            except InternalServerException:  # all that Litestar raises here: the caller is gone
+                raise MalformedBody("The connection ended before the body.") from None
+            if piece is None:
+                self._body_ended.set()
+                return
+            yield piece
+
+    async def caller_left(self) -> None:
+        """Return when the caller goes away after sending the whole body; before, `stream` tells."""
+        await self._body_ended.wait()
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
 
 def decode_json(body: bytes) -> Any:
@@ -46,12 +79,13 @@ async def bounded_body(request: ServiceRequest) -> bytes:
     return bytes(body)
 
 
-def stages_of(request: ServiceRequest) -> Stages:
+# Each of these depends on the one before: what is independent Litestar resolves in a task group, which costs 0.2 ms.
+def tenant_of_caller(services: NamedDependency[Services]) -> str:  # noqa: ARG001  # see above
+    """Return whose data the caller sees. Without API keys there is one tenant."""
+    return DEFAULT_TENANT
+
+
+def stages_of(request: ServiceRequest, tenant: NamedDependency[str]) -> Stages:  # noqa: ARG001  # see above
     """Return the stage times of this request, which the envelope began."""
     stages: Stages = request.scope["state"]["stages"]
     return stages
-
-
-def tenant_of_caller() -> str:
-    """Return whose data the caller sees. Without API keys there is one tenant."""
-    return DEFAULT_TENANT

@@ -23,7 +23,7 @@ PARAMETERS = {"q", "collection", "limit", "mode", "alpha", "fusion", "filters", 
 class SearchBatch(Struct, frozen=True, forbid_unknown_fields=True):
     """Searches to answer in one request."""
 
-    queries: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=50, description="search requests")]
+    queries: Annotated[list[Any], Meta(min_length=1, max_length=50, description="search requests")]
 
 
 class SearchBatchResponse(Struct, frozen=True):
@@ -56,7 +56,7 @@ async def search_by_parameters(
     alpha: Annotated[float, QueryParameter(ge=0, le=1)] = 0.7,
     fusion: FromQuery[Fusion] = "relative",
     filters: Annotated[str | None, QueryParameter(description="filters as JSON")] = None,
-    minimum_vector_score: FromQuery[float | None] = None,
+    minimum_vector_score: Annotated[float | None, QueryParameter(ge=-1, le=1)] = None,
 ) -> SearchResponse:
     """Return the passages for a query given as parameters."""
     if unknown := sorted(request.query_params.keys() - PARAMETERS):
@@ -97,14 +97,14 @@ async def search_context(
     return await services.context.build(tenant, data, stages)
 
 
-async def _outcome(raw: dict[str, Any], services: Services, tenant: str, stages: Stages) -> SearchResponse | Problem:
+async def _outcome(raw: Any, services: Services, tenant: str, stages: Stages) -> SearchResponse | Problem:
     try:
         return await services.pipeline.search(tenant, _converted(raw), stages)
     except RetrievalError as error:
         return problem_of(error)
 
 
-def _converted(raw: dict[str, Any]) -> SearchRequest:
+def _converted(raw: Any) -> SearchRequest:
     try:
         return msgspec.convert(raw, SearchRequest)
     except msgspec.ValidationError as error:

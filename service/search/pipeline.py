@@ -1,19 +1,21 @@
 """The way of a search, top to bottom: check, embed, two legs, fuse."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from itertools import islice
 
 from service.embedders.base import Embedder
 from service.errors import DeadlineExceeded, FieldError, InvalidRequest, ModelUnavailable, StoreUnavailable
-from service.models import Collection, Hit, Leg, Match, SearchRequest, SearchResponse
+from service.models import LONGEST_QUERY, Collection, Hit, Leg, Match, SearchRequest, SearchResponse
 from service.search.ranking import fuse, rank_leg
 from service.stores.base import Store
 from service.stores.catalog import find_searchable
 from service.stores.filters import Filter, parse_filter
 from service.telemetry import Stages
 
-LONGEST_QUERY = 4096
+logger = logging.getLogger(__name__)
+
 SMALLEST_LEG = 50
 
 
@@ -64,10 +66,11 @@ class SearchPipeline:
         """Run the legs of the mode side by side; returns those that answered, and the names of those that failed."""
         limit = max(SMALLEST_LEG, 2 * request.limit)
         running: dict[Leg, Coroutine[None, None, list[Match]]] = {}
-        if request.mode != "vector":
-            running["keyword"] = self._keyword_leg(collection, query, limit, where, stages)
+        # The vector leg first: it is the longer one, and embedding begins before the keyword leg takes the interpreter.
         if request.mode != "keyword":
             running["vector"] = self._vector_leg(collection, query, limit, where, stages)
+        if request.mode != "vector":
+            running["keyword"] = self._keyword_leg(collection, query, limit, where, stages)
         outcomes = await asyncio.gather(*running.values(), return_exceptions=True)
         answered: dict[Leg, list[Match]] = {}
         failures: dict[Leg, BaseException] = {}
@@ -76,9 +79,10 @@ class SearchPipeline:
                 failures[name] = outcome
             else:
                 answered[name] = outcome
-        for failure in failures.values():
+        for name, failure in failures.items():
             if not answered or not isinstance(failure, StoreUnavailable | ModelUnavailable):
                 raise failure
+            logger.warning("a search is answered without its %s leg: %s", name, failure)
         return answered, list(failures)
 
     async def _keyword_leg(

@@ -128,6 +128,38 @@ async def test_reads_and_writes_go_on_while_an_index_is_built_and_taken_over(
         sys.stderr.write(f"\nindex of {PASSAGES} passages: {during}, longest stall {max(stalls) * 1000:.0f} ms\n")
 
 
+async def test_the_room_of_deleted_passages_is_given_back(tmp_path: Path) -> None:
+    async with open_embedded_store(tmp_path, dimensions=DIMENSIONS, index_at=PASSAGES) as store:
+        collection = await open_collection(store)
+        for start in range(0, 500, 20):
+            await store.write(collection, [long_document(number) for number in range(start, start + 20)])
+        first = store._live["acme", "docs"].place.shard
+        await store.delete(collection, [f"long{number}" for number in range(490)])
+        number = 1000
+        while store._live["acme", "docs"].place.shard == first:
+            await store.write(collection, [long_document(number)])
+            number += 1
+            assert number < 5000, "the index was not replaced"
+        kept = [*range(490, 500), *range(1000, number)]
+        assert store._live["acme", "docs"]._shard.dead == 0
+        assert (await store.size(collection)).documents == len(kept)
+        await assert_searchable(store, collection, kept)
+    async with open_embedded_store(tmp_path, dimensions=DIMENSIONS, index_at=PASSAGES) as store:
+        await assert_searchable(store, collection, kept)
+    assert_no_rubbish(tmp_path)
+
+
+async def test_a_collection_is_deleted_while_its_index_is_built(tmp_path: Path) -> None:
+    async with open_embedded_store(tmp_path, dimensions=DIMENSIONS, index_at=500) as store:
+        collection = await open_collection(store)
+        await store.write(collection, [long_document(number) for number in range(100)])
+        assert store._indexer._wanting.qsize() == 1
+        await asyncio.sleep(0.2)
+        await store.delete_collection("acme", "docs")
+        assert [*(tmp_path / "collections").iterdir()] == []
+        assert await store.collections("acme") == []
+
+
 async def assert_searchable(store: Store, collection: Collection, numbers: Sequence[int]) -> None:
     """What was written while the index was built, and just after, is found."""
     for number in numbers:

@@ -38,6 +38,8 @@ HOMES = {
     "sqlite3": ("stores/embedded",),
     "torch": ("embedders/",),
 }
+FOLDERS_WITH_A_FACE = ("ingest/chunking", "stores/embedded", "stores/filters")
+"""What their `__init__.py` names is for everybody; the modules beside it are theirs alone."""
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -78,6 +80,15 @@ def test_each_library_has_one_home(file: Path) -> None:
     for name in imports_of(file):
         homes = HOMES.get(name.partition(".")[0])
         assert homes is None or place.startswith(homes), f"{place} imports {name}, whose home is {homes}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_the_inside_of_a_folder_is_its_own(file: Path) -> None:
+    place = str(file.relative_to(PACKAGE))
+    for name in imports_of(file):
+        for folder in FOLDERS_WITH_A_FACE:
+            is_inside = name.startswith(f"service.{folder.replace('/', '.')}.")
+            assert not is_inside or place.startswith(folder), f"{place} imports {name} past its folder's __init__.py"
 
 
 def test_every_part_of_the_package_has_a_layer() -> None:

@@ -147,13 +147,14 @@ class LiveCollection:
         self.entry = self._entry()
 
     def adopt(self, shard: Shard) -> Shard | None:
-        """Search another index from now on, if it is up to the documents, and return the one it replaces.
+        """Take a step of bringing another index up to the documents, and return None where more are needed.
 
-        Else take a step to that and return None.
+        Else search it from now on, and return the one it replaces: nothing can be written in between.
         """
-        if replay_step(self.documents, shard, self.fields):
-            if shard.is_due():
-                shard.flush()
+        replay_step(self.documents, shard, self.fields)
+        if shard.is_due():
+            shard.flush()
+        if shard.applied < self.documents.state.seq:
             return None
         shard.index_fields(self.fields)
         _check_count(self.documents, shard)

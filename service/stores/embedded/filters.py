@@ -66,9 +66,8 @@ def _range_of_large(key: str, operator: str, bound: int) -> qdrant.Filter:
         edge = math.nextafter(edge, direction * math.inf)
     first = bound if operator in ("gte", "lte") else bound + direction
     near = [value for value in range(first, int(edge), direction) if value in INTEGERS]
-    beyond = qdrant.RangeFloat(gte=edge) if direction > 0 else qdrant.RangeFloat(lte=edge)
-    conditions: list[Any] = [
-        qdrant.FieldCondition(key, match=qdrant.MatchAny(near)),
-        qdrant.FieldCondition(key, range=beyond),
-    ]
+    conditions: list[Any] = [qdrant.FieldCondition(key, match=qdrant.MatchAny(near))]
+    if int(edge) in INTEGERS:
+        beyond = qdrant.RangeFloat(gte=edge) if direction > 0 else qdrant.RangeFloat(lte=edge)
+        conditions.append(qdrant.FieldCondition(key, range=beyond))
     return qdrant.Filter(should=conditions)

@@ -6,7 +6,6 @@ import pytest
 from service.ingest.decoding import (
     LONGEST_ANSWER,
     LONGEST_ERROR,
-    LONGEST_QUESTION,
     LONGEST_TEXT,
     LONGEST_TITLE,
     MOST_VARIANTS,
@@ -14,7 +13,7 @@ from service.ingest.decoding import (
 )
 from service.ingest.models import FailedLine, Item
 from service.ingest.streams import Line
-from service.models import Kind
+from service.models import LONGEST_QUERY, Kind
 
 
 def decoded(data: bytes | dict[str, Any], kind: Kind = "documents") -> Item | FailedLine:
@@ -94,7 +93,7 @@ def test_a_line_that_is_wrong_says_what_is_wrong(
         ({"question": "q", "answer": ""}, "answer must not be empty"),
         ({"question": "q", "answer": "a", "variants": ["v", ""]}, "variants[1] must not be empty"),
         ({"question": "q", "answer": "a", "variants": ["v"] * (MOST_VARIANTS + 1)}, "at most 1,000 variants"),
-        ({"question": "q" * (LONGEST_QUESTION + 1), "answer": "a"}, "question has 4,097 characters"),
+        ({"question": "q" * (LONGEST_QUERY + 1), "answer": "a"}, "question has 4,097 characters"),
         ({"question": "q", "answer": "a" * (LONGEST_ANSWER + 1)}, "answer has 20,001 characters"),
         ({"text": "a"}, "unknown field `text`"),
     ],

@@ -30,7 +30,7 @@ def test_bm25_follows_its_formula() -> None:
     texts = {"one": ["copper", "copper", "kettle"], "two": ["lamp"], "three": ["kettle", "lamp"]}
     scores = bm25_scores(["copper", "kettle"], texts)
     copper, kettle = math.log(1 + 2.5 / 1.5), math.log(1 + 1.5 / 2.5)
-    longest = 1.2 * (0.25 + 0.75 * 3 / 2)
+    longest = 1.2 * (0.4 + 0.6 * 3 / 2)
     assert scores["one"] == pytest.approx(copper * 2 * 2.2 / (2 + longest) + kettle * 2.2 / (1 + longest))
     assert scores["three"] == pytest.approx(kettle)
     assert scores.keys() == {"one", "three"}

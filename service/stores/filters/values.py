@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from service.models import FieldType, Scalar
+from service.models import UNSTORABLE, FieldType, Scalar
 
 SMALLEST_INTEGER: Final = -(2**63)
 LARGEST_INTEGER: Final = 2**63 - 1
 ISO_DATE: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
-UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def canonical_value(value: object, field_type: FieldType) -> Scalar | tuple[Scalar, ...]:

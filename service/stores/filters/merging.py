@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from service.models import Scalar
-from service.stores.conditions import BUILT_IN_FIELDS, COMPARISONS, Condition, Operator
-from service.stores.values import LARGEST_INTEGER, SMALLEST_INTEGER, comparable
+from service.stores.filters.conditions import BUILT_IN_FIELDS, COMPARISONS, Condition, Operator
+from service.stores.filters.values import LARGEST_INTEGER, SMALLEST_INTEGER, comparable
 
 
 def merge(conditions: Iterable[Condition]) -> tuple[Condition, ...] | None:

@@ -6,7 +6,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from service.ingest.sections import Section
+from service.ingest.chunking.sections import Section
 
 
 class Group(Struct, frozen=True, gc=False):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from service.ingest.sections import ROOT, Section
-from service.ingest.tokens import TokenCounter
+from service.ingest.chunking.sections import ROOT, Section
+from service.ingest.chunking.tokens import TokenCounter
 
 LONGEST_PART: Final = 1_000
 """Characters of a title or heading that can matter; what is beyond is not even counted."""

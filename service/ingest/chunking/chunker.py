@@ -1,4 +1,4 @@
-"""Documents to passages that fit the model's window, along the document's own structure."""
+"""The chunker: sections, packed into passages, each with the title and headings above it."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from msgspec import Struct
 from tokenizers import Tokenizer
 
-from service.ingest.contexts import Contexts
-from service.ingest.packing import group_sections, pack
-from service.ingest.pieces import Pieces, Span
-from service.ingest.sections import Section, sections
-from service.ingest.tokens import TokenCounter
+from service.ingest.chunking.contexts import Contexts
+from service.ingest.chunking.packing import group_sections, pack
+from service.ingest.chunking.pieces import Pieces, Span
+from service.ingest.chunking.sections import Section, sections
+from service.ingest.chunking.tokens import TokenCounter
 
 CHUNKER: Final = "sections-1"
 """Name and number: part of the content hash, raised with every change that changes passages."""

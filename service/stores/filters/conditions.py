@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from service.models import FieldType, Scalar
-from service.stores.values import comparable
+from service.stores.filters.values import comparable
 
 Operator = Literal["in", "not_in", "gt", "gte", "lt", "lte", "exists"]
 

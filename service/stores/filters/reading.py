@@ -1,15 +1,13 @@
-"""Filters: from the caller's JSON, checked against the declared fields, to one canonical form that stores evaluate."""
+"""Reading a caller's filter: checked against the declared fields, with a pointer to each place that is wrong."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from service.errors import FieldError, InvalidRequest
 from service.models import FieldType, Scalar
-from service.stores.canonical import canonical
-from service.stores.conditions import BUILT_IN_FIELDS, EVERYTHING, Condition, Filter, Operator, meets
-from service.stores.values import canonical_scalar, canonical_value
-
-__all__ = ["BUILT_IN_FIELDS", "Condition", "Filter", "Operator", "canonical_value", "meets", "parse_filter"]
+from service.stores.filters.canonical import canonical
+from service.stores.filters.conditions import BUILT_IN_FIELDS, EVERYTHING, Condition, Filter, Operator
+from service.stores.filters.values import canonical_scalar
 
 MAXIMUM_DEPTH: Final = 4
 MAXIMUM_CONDITIONS: Final = 32

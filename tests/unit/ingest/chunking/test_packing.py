@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from service.ingest.packing import group_sections, pack
-from service.ingest.sections import sections
+from service.ingest.chunking.packing import group_sections, pack
+from service.ingest.chunking.sections import sections
 
 
 def grouped(text: str, capacity: int) -> list[str]:

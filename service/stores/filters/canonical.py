@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from itertools import pairwise
 
-from service.stores.conditions import EVERYTHING, NOTHING, Condition, Filter
-from service.stores.merging import merge, negated, united
+from service.stores.filters.conditions import EVERYTHING, NOTHING, Condition, Filter
+from service.stores.filters.merging import merge, negated, united
 
 
 def canonical(where: Filter) -> Filter:

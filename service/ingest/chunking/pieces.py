@@ -9,8 +9,8 @@ from msgspec import Struct
 from semantic_text_splitter import TextSplitter
 from tokenizers import Tokenizer
 
-from service.ingest.sections import Section
-from service.ingest.tokens import CHARACTERS_PER_TOKEN, TokenCounter
+from service.ingest.chunking.sections import Section
+from service.ingest.chunking.tokens import CHARACTERS_PER_TOKEN, TokenCounter
 
 LONGEST_STRETCH: Final = 4_000
 """Characters given to the splitter at once, whose time grows faster than its text."""

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.stores.canonical import canonical
 from service.stores.filters import canonical_value, meets, parse_filter
+from service.stores.filters.canonical import canonical
 from tests.filter_strategies import FIELDS, METADATA, allowed_filters
 
 

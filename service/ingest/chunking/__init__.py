@@ -1,0 +1,5 @@
+"""Documents to passages that fit the model's window, along the document's own structure."""
+
+from service.ingest.chunking.chunker import CHUNKER, Chunk, Chunker
+
+__all__ = ["CHUNKER", "Chunk", "Chunker"]

@@ -1,0 +1,147 @@
+"""Callers that break off, dawdle or send odd headers: no 5xx, nothing half-taken, and a stop that is not held up."""
+
+import json
+import re
+import signal
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.tools.running import Running, running_service
+
+NDJSON = "application/x-ndjson"
+
+
+def line(identifier: str) -> bytes:
+    return json.dumps({"id": identifier, "text": "a text"}).encode() + b"\n"
+
+
+def begin(port: int, path: str, *headers: str) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    head = "\r\n".join([f"POST {path} HTTP/1.1", "Host: localhost", *headers])
+    connection.sendall(f"{head}\r\n\r\n".encode())
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    with closing(connection):
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "body"),
+    [
+        ("/search", "application/json", b'{"query": "x"'),
+        ("/collections/cut/documents", "application/json", line("cut")),
+        ("/collections/cut/documents", NDJSON, line("cut")),
+        ("/collections/cut/files", "multipart/form-data; boundary=b", b"--b\r\n"),
+    ],
+)
+def test_a_body_that_is_cut_off_is_the_callers_error(
+    service: Running, client: httpx.Client, path: str, content_type: str, body: bytes
+) -> None:
+    connection = begin(service.port, path, f"Content-Type: {content_type}", "Content-Length: 1000")
+    connection.sendall(body)
+    connection.shutdown(socket.SHUT_WR)
+    assert received(connection).startswith(b"HTTP/1.1 400 ")
+    assert client.get("/collections/cut").status_code == 404
+    assert not re.search(r'retrieval_request_duration_seconds_count\{[^}]*status="500"', client.get("/metrics").text)
+
+
+def test_a_body_whose_chunks_are_broken_is_the_callers_error(service: Running) -> None:
+    connection = begin(
+        service.port, "/collections/cut/documents", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked"
+    )
+    connection.sendall(b"ZZ\r\nno chunk\r\n0\r\n\r\n")
+    connection.shutdown(socket.SHUT_WR)
+    assert received(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_reports_end_with_the_problem_where_the_body_is_cut_off(service: Running) -> None:
+    connection = begin(
+        service.port,
+        "/collections/cut_later/documents",
+        f"Content-Type: {NDJSON}",
+        f"Accept: {NDJSON}",
+        "Content-Length: 100000",
+    )
+    connection.sendall(b"".join(line(str(number)) for number in range(40)))
+    connection.shutdown(socket.SHUT_WR)
+    answer = received(connection).decode()
+    assert '"created":32' in answer
+    assert '"status":400' in answer
+
+
+@pytest.mark.parametrize("accept", ["application/json", NDJSON])
+def test_an_import_ends_soon_after_its_caller_has_left(service: Running, client: httpx.Client, accept: str) -> None:
+    documents = [{"id": str(number), "text": f"planet {number} " * 200} for number in range(320)]
+    body = json.dumps(documents).encode()
+    name = f"left_{accept[-4:]}"
+    headers = ["Content-Type: application/json", f"Accept: {accept}", f"Content-Length: {len(body)}"]
+    with closing(begin(service.port, f"/collections/{name}/documents", *headers)) as connection:
+        connection.sendall(body)
+        while not client.get(f"/collections/{name}").is_success:
+            time.sleep(0.05)
+    while not re.search(r"^active_connections 1.0$", client.get("/metrics").text, re.MULTILINE):
+        time.sleep(0.05)
+    assert client.get(f"/collections/{name}").json()["documents"] < len(documents)
+
+
+@pytest.mark.parametrize("path", ["/search/batch", "/faq/search/batch"])
+def test_a_query_that_is_no_object_fails_alone_in_its_place(client: httpx.Client, path: str) -> None:
+    collection = "help" if "faq" in path else "planets"
+    good = {"query": "x", "collection": collection}
+    answer = client.post(path, json={"queries": [good, None, 7, "text", good]})
+    assert answer.status_code == 200, answer.text
+    assert [result.get("status") for result in answer.json()["results"]] == [None, 422, 422, 422, None]
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "-1.5", "2"])
+def test_a_minimum_score_that_no_hit_could_have_is_refused(client: httpx.Client, score: str) -> None:
+    answer = client.get(f"/search?collection=planets&q=x&minimum_vector_score={score}")
+    assert answer.status_code == 422, answer.text
+
+
+def test_a_stop_is_not_held_up_by_a_caller_who_dawdles(tmp_path: Path) -> None:
+    with running_service(tmp_path, request_deadline_seconds="0.1") as service:
+        held = begin(service.port, "/collections/slow/documents", f"Content-Type: {NDJSON}", "Content-Length: 1000")
+        held.sendall(line("one"))
+        assert httpx.get(f"{service.url}/health/live").status_code == 200
+        service.process.send_signal(signal.SIGTERM)
+        answer = received(held)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after" in answer
+
+
+@pytest.mark.parametrize("content_type", [NDJSON, "Application/X-NDJSON", f"{NDJSON}; charset=utf-8"])
+def test_media_types_are_read_in_any_case(client: httpx.Client, content_type: str) -> None:
+    answer = client.post(
+        "/collections/cases/documents",
+        content=line("one") + line("two"),
+        headers={"Content-Type": content_type, "Accept": content_type},
+    )
+    assert answer.headers["content-type"] == NDJSON
+    assert answer.json()["received"] == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        (b'name="id"\r\n\r\n\xff', 400),
+        (b'name="id"\r\nContent-Type: text/plain; charset=none-such\r\n\r\nx', 400),
+        (b'name="file"\r\n\r\nno file name', 422),
+    ],
+    ids=["not UTF-8", "no such charset", "no file"],
+)
+def test_a_form_that_cannot_be_read_is_refused(client: httpx.Client, part: bytes, status: int) -> None:
+    file = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.md"\r\n\r\ntext\r\n'
+    body = (file if b'"id"' in part else b"") + b"--b\r\nContent-Disposition: form-data; " + part + b"\r\n--b--\r\n"
+    answer = client.post(
+        "/collections/forms/files", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    assert answer.status_code == status, answer.text
+    assert "class" not in answer.json()["detail"]
