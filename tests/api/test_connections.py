@@ -91,21 +91,6 @@ def test_an_import_ends_soon_after_its_caller_has_left(service: Running, client:
     assert client.get(f"/collections/{name}").json()["documents"] < len(documents)
 
 
-@pytest.mark.parametrize("path", ["/search/batch", "/faq/search/batch"])
-def test_a_query_that_is_no_object_fails_alone_in_its_place(client: httpx.Client, path: str) -> None:
-    collection = "help" if "faq" in path else "planets"
-    good = {"query": "x", "collection": collection}
-    answer = client.post(path, json={"queries": [good, None, 7, "text", good]})
-    assert answer.status_code == 200, answer.text
-    assert [result.get("status") for result in answer.json()["results"]] == [None, 422, 422, 422, None]
-
-
-@pytest.mark.parametrize("score", ["nan", "inf", "-1.5", "2"])
-def test_a_minimum_score_that_no_hit_could_have_is_refused(client: httpx.Client, score: str) -> None:
-    answer = client.get(f"/search?collection=planets&q=x&minimum_vector_score={score}")
-    assert answer.status_code == 422, answer.text
-
-
 def test_a_stop_is_not_held_up_by_a_caller_who_dawdles(tmp_path: Path) -> None:
     with running_service(tmp_path, request_deadline_seconds="0.1") as service:
         held = begin(service.port, "/collections/slow/documents", f"Content-Type: {NDJSON}", "Content-Length: 1000")

@@ -154,6 +154,21 @@ def test_a_batch_beyond_its_size_is_refused_whole(client: httpx.Client) -> None:
     assert client.post("/search/batch", json={"queries": []}).status_code == 422
 
 
+@pytest.mark.parametrize("path", ["/search/batch", "/faq/search/batch"])
+def test_a_query_that_is_no_object_fails_alone_in_its_place(client: httpx.Client, path: str) -> None:
+    collection = "help" if "faq" in path else "planets"
+    good = {"query": "x", "collection": collection}
+    answer = client.post(path, json={"queries": [good, None, 7, "text", good]})
+    assert answer.status_code == 200, answer.text
+    assert [result.get("status") for result in answer.json()["results"]] == [None, 422, 422, 422, None]
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "-1.5", "2"])
+def test_a_minimum_score_that_no_hit_could_have_is_refused(client: httpx.Client, score: str) -> None:
+    answer = client.get(f"/search?collection=planets&q=x&minimum_vector_score={score}")
+    assert answer.status_code == 422, answer.text
+
+
 @pytest.mark.parametrize(
     ("name", "body", "status"),
     [
