@@ -13,7 +13,7 @@ from service.errors import Conflict
 from service.models import Collection, CollectionSize, FieldType
 from service.stores.base import Deletion, EmbeddedDocument
 from service.stores.embedded.catalog import Catalog, Place
-from service.stores.embedded.directory import flush_folder, remove_folder, remove_unknown, used_bytes
+from service.stores.embedded.directory import check_room, flush_folder, remove_folder, remove_unknown, used_bytes
 from service.stores.embedded.documents import Documents
 from service.stores.embedded.shard import DamagedShard, Shard, warm
 from service.stores.embedded.threads import is_failure, open_writer
@@ -52,6 +52,7 @@ class LiveCollection:
     @staticmethod
     def create(folder: Path, catalog: Catalog, collection: Collection, dimensions: int) -> "LiveCollection":
         """Create a collection in a new folder; it exists once it stands in the catalog, which comes last."""
+        check_room(folder.parent)
         folder.mkdir()
         documents = Documents(folder / "documents.sqlite")
         name = new_name()
@@ -92,6 +93,7 @@ class LiveCollection:
 
     def write(self, documents: Sequence[EmbeddedDocument]) -> str:
         self._check_dimensions(documents)
+        check_room(self.folder)
         self.catch_up()
         stored = self.documents.number(documents)
         batch = self._shard.prepare(stored, self.fields)

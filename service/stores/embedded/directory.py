@@ -1,5 +1,6 @@
 """The data directory: one process owns it, it says which format it is in, and it holds nothing unknown."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -11,7 +12,9 @@ from typing import Final
 from service.errors import DataDirectoryError
 
 FORMAT: Final = "1"
-OWN_NAMES: Final = frozenset({"format", "format.new", "lock"})
+OWN_NAMES: Final = frozenset({"format", "format.new", "lock", "models"})
+SPARE_BYTES: Final = 100_000_000
+"""Free disk below which nothing is written: Qdrant maps sparse files, and a full disk kills the process in the act."""
 
 
 @contextmanager
@@ -54,6 +57,15 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_room(folder: Path) -> None:
+    """Raise OSError (no space left) where the disk is too full to write to an index safely."""
+    if (free := shutil.disk_usage(folder).free) < SPARE_BYTES:
+        raise OSError(
+            errno.ENOSPC,
+            f"the disk has {free // 1_000_000} MB left, fewer than the {SPARE_BYTES // 1_000_000} MB that it needs",
+        )
 
 
 def remove_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from service.models import Collection, CollectionSize, Match, Passage, Record
 from service.stores.base import Deletion, EmbeddedDocument, Vector
 from service.stores.embedded.catalog import Catalog
 from service.stores.embedded.collection import LiveCollection, new_name
-from service.stores.embedded.directory import own_directory, remove_unknown
+from service.stores.embedded.directory import check_room, own_directory, remove_unknown
 from service.stores.embedded.indexing import Indexer, open_indexer
 from service.stores.embedded.shard import Shard
 from service.stores.embedded.threads import open_readers, open_writer, run, translated
@@ -186,6 +186,7 @@ def _open_all(folder: Path) -> tuple[Catalog, Live]:
         catalog = Catalog(folder.parent / "catalog.sqlite")
         places = {place.collection.physical: place for place in catalog.places()}
         remove_unknown(folder, set(places))
+        check_room(folder)
         opened = [LiveCollection.open(folder / physical, catalog, place) for physical, place in places.items()]
     except (sqlite3.Error, OSError) as error:
         raise DataDirectoryError(
