@@ -155,6 +155,7 @@ class LiveCollection:
         """
         replay_step(self.documents, shard, self.fields)
         if shard.is_due():
+            shard.settle()
             shard.flush()
         if shard.applied < self.documents.state.seq:
             return None
@@ -191,6 +192,7 @@ class LiveCollection:
     def _acknowledge(self) -> str:
         """Show the new version, now that the documents are durable and the index has them."""
         if self._shard.is_due() and not self.is_indexing:  # an index that is being replaced is not worth a flush
+            self._shard.settle()
             self._shard.flush()
             self.documents.forget_deletions(self._shard.applied)
         self.uncovered = self._shard.uncovered()

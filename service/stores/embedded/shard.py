@@ -143,10 +143,8 @@ class Shard:
 
     def flush(self) -> None:
         """Make durable what was applied, and remember how far that goes."""
-        applied = self.applied
-        self.settle()
         self._shard.flush()
-        write_durably(self.folder / "applied", f"{applied} {self.dead}\n")
+        write_durably(self.folder / "applied", f"{self.applied} {self.dead}\n")
         self._unflushed = 0
 
     def settle(self) -> None:
@@ -156,7 +154,7 @@ class Shard:
         """
         for file in _files(self.folder):
             with suppress(FileNotFoundError), file.open("rb") as stream:
-                os.fsync(stream.fileno())
+                os.fdatasync(stream.fileno())
 
     def optimize(self) -> None:
         """Build the HNSW index. Holds the interpreter lock for minutes: never in the process that serves."""
