@@ -97,7 +97,7 @@ async def _wait_for_index(store: EmbeddedStore, collection: Collection) -> tuple
         await asyncio.sleep(0.005)
         now = time.perf_counter()
         longest, last = max(longest, now - last - 0.005), now
-        if not live.is_indexing and live.uncovered <= INDEX_AT:
+        if not live.is_indexing and not live.is_index_wanted(INDEX_AT):
             return longest, now - start
 
 

@@ -24,6 +24,8 @@ STEP_PASSAGES: Final = 64
 """Of one step of a replay."""
 DEAD_PASSAGES: Final = 20_000
 """Room for so many is never worth building an index again."""
+TAIL_SHARE: Final = 8
+"""Beside an index, an eighth of it may wait to be covered: scanned exactly, that costs about what the index does."""
 STEP_DOCUMENTS: Final = 500
 """Of one step of a deletion by filter."""
 
@@ -133,7 +135,9 @@ class LiveCollection:
 
     def is_index_wanted(self, index_at: int) -> bool:
         """Tell whether another index should take over: too many passages to scan, or more room dead than used."""
-        return self.uncovered > index_at or self._shard.dead > max(self.documents.state.passages, DEAD_PASSAGES)
+        covered = self.documents.state.passages - self.uncovered
+        most = max(index_at, covered) // TAIL_SHARE if covered > 0 else index_at
+        return self.uncovered > most or self._shard.dead > max(self.documents.state.passages, DEAD_PASSAGES)
 
     def catch_up(self) -> None:
         """Replay what the index missed when taking over a write failed."""

@@ -70,6 +70,7 @@ class Indexer:
             if live.folder.name not in self._pauses:
                 # Shielded: an index is taken over or given up, never left between.
                 await asyncio.shield(self._replace_index(live))
+                self.consider(live)  # it grew meanwhile, and may be written no more
 
     async def _abandon(self) -> None:
         self._is_abandoned = True
