@@ -25,28 +25,14 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self.tracer = _exporting_tracer() if exports_spans else trace.NoOpTracer()
         self._exports_spans = exports_spans
-        self.requests = Histogram(
+        self.requests = self._histogram(
             "retrieval_request_duration_seconds",
             "Time from the request's first byte to the answer's last",
             ["route", "status"],
-            registry=self.registry,
-            buckets=BUCKETS,
         )
-        stages = Histogram(
-            "retrieval_stage_duration_seconds",
-            "Time of one stage of a search",
-            ["stage"],
-            registry=self.registry,
-            buckets=BUCKETS,
-        )
+        stages = self._histogram("retrieval_stage_duration_seconds", "Time of one stage of a search", ["stage"])
         self.stages = {stage: stages.labels(stage) for stage in STAGES}
-        faq = Histogram(
-            "faq_retrieval_latency_seconds",
-            "Time of a FAQ search",
-            ["cache"],
-            registry=self.registry,
-            buckets=BUCKETS,
-        )
+        faq = self._histogram("faq_retrieval_latency_seconds", "Time of a FAQ search", ["cache"])
         self.faq = faq.labels("miss")
         self.active = Gauge("active_connections", "Requests and streams in progress", registry=self.registry)
         self.imports = Counter(
@@ -78,6 +64,9 @@ class Telemetry:
         parent = propagate.extract(headers) if self._exports_spans and "traceparent" in headers else None
         with self.tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.SERVER) as span:
             yield span
+
+    def _histogram(self, name: str, documentation: str, labels: list[str]) -> Histogram:
+        return Histogram(name, documentation, labels, registry=self.registry, buckets=BUCKETS)
 
 
 class Stages:

@@ -1,17 +1,16 @@
 """`/faq/search`: golden answers for a question, one or many."""
 
-import asyncio
 import time
 from typing import Annotated, Any
 
-import msgspec
 from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from service.errors import FieldError, InvalidRequest, RetrievalError, SwitchedOff
-from service.routes.problems import Problem, documented, field_error, problem_of
+from service.errors import FieldError, InvalidRequest, SwitchedOff
+from service.routes.batches import answer_each
+from service.routes.problems import documented
 from service.search.faq import FaqRequest, FaqResponse
 from service.telemetry import Stages
 from service.wiring import Services
@@ -52,17 +51,11 @@ async def faq_search_batch(
     most = services.settings.faq_batch_size
     if len(data.queries) > most:
         raise InvalidRequest(FieldError("/queries", f"at most {most} queries in one request"))
-    outcomes = (_outcome(raw, services, tenant, stages) for raw in data.queries)
-    return FaqBatchResponse(await asyncio.gather(*outcomes))
 
+    async def answer(request: FaqRequest) -> FaqResponse:
+        return await _answered(request, services, tenant, stages)
 
-async def _outcome(raw: Any, services: Services, tenant: str, stages: Stages) -> FaqResponse | Problem:
-    try:
-        return await _answered(msgspec.convert(raw, FaqRequest), services, tenant, stages)
-    except msgspec.ValidationError as error:
-        return problem_of(InvalidRequest(field_error(error)))
-    except RetrievalError as error:
-        return problem_of(error)
+    return FaqBatchResponse(await answer_each(data.queries, FaqRequest, answer))
 
 
 async def _answered(request: FaqRequest, services: Services, tenant: str, stages: Stages) -> FaqResponse:

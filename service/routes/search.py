@@ -1,17 +1,16 @@
 """`/search`: passages for a query, one, many, or packed for a prompt."""
 
-import asyncio
 from typing import Annotated, Any
 
-import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
-from service.errors import FieldError, InvalidRequest, RetrievalError
+from service.errors import FieldError, InvalidRequest
 from service.models import Fusion, Mode, SearchRequest, SearchResponse
-from service.routes.problems import Problem, documented, field_error, problem_of
+from service.routes.batches import answer_each
+from service.routes.problems import documented
 from service.routes.requests import ServiceRequest, decode_json
 from service.search.context import ContextRequest, ContextResponse
 from service.telemetry import Stages
@@ -82,8 +81,11 @@ async def search_batch(
     stages: NamedDependency[Stages],
 ) -> SearchBatchResponse:
     """Answer many searches; each fails alone, in its place."""
-    outcomes = (_outcome(raw, services, tenant, stages) for raw in data.queries)
-    return SearchBatchResponse(await asyncio.gather(*outcomes))
+
+    async def answer(request: SearchRequest) -> SearchResponse:
+        return await services.pipeline.search(tenant, request, stages)
+
+    return SearchBatchResponse(await answer_each(data.queries, SearchRequest, answer))
 
 
 @post("/search/context", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
@@ -95,20 +97,6 @@ async def search_context(
 ) -> ContextResponse:
     """Return text ready for a prompt, with citations."""
     return await services.context.build(tenant, data, stages)
-
-
-async def _outcome(raw: Any, services: Services, tenant: str, stages: Stages) -> SearchResponse | Problem:
-    try:
-        return await services.pipeline.search(tenant, _converted(raw), stages)
-    except RetrievalError as error:
-        return problem_of(error)
-
-
-def _converted(raw: Any) -> SearchRequest:
-    try:
-        return msgspec.convert(raw, SearchRequest)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(field_error(error)) from None
 
 
 def _filters(parameter: str | None) -> dict[str, Any] | None:

@@ -1,13 +1,12 @@
 """The way of a FAQ search: the best variant of each entry, and nothing below the threshold."""
 
-import asyncio
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from service.embedders.base import Embedder
-from service.errors import DeadlineExceeded
 from service.models import Collection, Filters, Match, Metadata, Query
+from service.search.deadline import search_deadline
 from service.search.pipeline import checked_query
 from service.stores.base import Store, Vector
 from service.stores.catalog import find_searchable
@@ -73,14 +72,11 @@ class FaqSearch:
         where = parse_filter(request.filters, collection.fields)
         limit = self._defaults.limit if request.limit is None else request.limit
         minimum = self._defaults.minimum_score if request.minimum_score is None else request.minimum_score
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                with stages.time("embed"):
-                    vectors = await self._embedder.embed([query], "query")
-                with stages.time("vector"):
-                    matches = await self._nearest_entries(collection, vectors[0], limit, minimum, where)
-        except TimeoutError:
-            raise DeadlineExceeded(f"The search took longer than {self._deadline_seconds} s; try again.") from None
+        async with search_deadline(self._deadline_seconds):
+            with stages.time("embed"):
+                vectors = await self._embedder.embed([query], "query")
+            with stages.time("vector"):
+                matches = await self._nearest_entries(collection, vectors[0], limit, minimum, where)
         return FaqResponse(
             collection=collection.name,
             version=collection.version,

@@ -6,8 +6,9 @@ from collections.abc import Coroutine
 from itertools import islice
 
 from service.embedders.base import Embedder
-from service.errors import DeadlineExceeded, FieldError, InvalidRequest, ModelUnavailable, StoreUnavailable
+from service.errors import FieldError, InvalidRequest, ModelUnavailable, StoreUnavailable
 from service.models import LONGEST_QUERY, Collection, Hit, Leg, Match, SearchRequest, SearchResponse
+from service.search.deadline import search_deadline
 from service.search.ranking import fuse, rank_leg
 from service.stores.base import Store
 from service.stores.catalog import find_searchable
@@ -39,11 +40,8 @@ class SearchPipeline:
         fingerprint = self._embedder.card.fingerprint
         collection = await find_searchable(self._store, tenant, request.collection, "documents", fingerprint)
         where = parse_filter(request.filters, collection.fields)
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                legs, degraded = await self._legs(collection, query, request, where, stages)
-        except TimeoutError:
-            raise DeadlineExceeded(f"The search took longer than {self._deadline_seconds} s; try again.") from None
+        async with search_deadline(self._deadline_seconds):
+            legs, degraded = await self._legs(collection, query, request, where, stages)
         with stages.time("fuse"):
             hits = _ranked(legs, request)
         return SearchResponse(
