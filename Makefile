@@ -7,7 +7,7 @@ UV_VERSION := 0.13.8
 SOURCES := service tests scripts
 CI ?=
 
-.PHONY: demo serve test check bench lock clean
+.PHONY: demo serve test servers check bench lock clean
 
 demo: $(VENV)/.core ## Start the service on temporary data, import its own documentation, search it
 	$(BIN)/retrieval demo
@@ -15,8 +15,11 @@ demo: $(VENV)/.core ## Start the service on temporary data, import its own docum
 serve: $(VENV)/.core ## Run the service on 127.0.0.1:8000, data in ./data
 	$(BIN)/retrieval serve
 
-test: $(VENV)/.dev strace ## Run all tests
+test: servers ## Run all tests
 	$(BIN)/pytest $(ARGUMENTS)
+
+servers: $(VENV)/.dev ## Install what tests need beside Python, where it is missing: strace, Redis, Toxiproxy
+	$(BIN)/python -m tests.tools.install
 
 check: $(VENV)/.dev ## Lint, format, types, architecture
 	$(BIN)/ruff check $(SOURCES)
@@ -50,9 +53,3 @@ $(VENV)/.dev: $(VENV)/.uv requirements-dev.lock pyproject.toml
 	$(UV) install -q --require-hashes -r requirements-dev.lock
 	$(UV) install -q --no-deps -e .
 	touch $@ $(VENV)/.core
-
-# One test shows with it that data is flushed before it is acknowledged.
-.PHONY: strace
-strace:
-	@command -v strace >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		apt-get update -qq && apt-get install -y -qq strace >/dev/null; } || echo "strace is missing: its test is skipped"

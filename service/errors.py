@@ -64,6 +64,14 @@ class StoreUnavailable(RetrievalError):
     """The store did not answer; the same request may succeed later."""
 
 
+class RedisUnavailable(RetrievalError):
+    """Redis did not answer well and in time. Reads go on without it, writes that it coordinates wait for it."""
+
+
+class NotCached(RetrievalError):
+    """The caller wants a cached answer only, and there is none."""
+
+
 class ModelUnavailable(RetrievalError):
     """The embedding model cannot be loaded, or is not the one it should be."""
 

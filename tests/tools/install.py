@@ -1,0 +1,57 @@
+"""Installs the real servers that tests need, once a machine, outside the checkout: `python -m tests.tools.install`."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TOXIPROXY_VERSION = "2.5.0"
+TOXIPROXY = Path.home() / ".cache" / "retrieval-service" / f"toxiproxy-{TOXIPROXY_VERSION}" / "server"
+PACKAGES = {"strace": ("strace",), "redis-server": ("redis-server", "valkey-server"), "openssl": ("openssl",)}
+"""Packages of Debian and Ubuntu, by the programs of which one suffices."""
+
+
+def main() -> None:
+    """Install what is missing; where that is not possible, say which tests are skipped for want of it."""
+    _install_packages([package for package, programs in PACKAGES.items() if not any(map(shutil.which, programs))])
+    if not TOXIPROXY.exists():
+        _install_toxiproxy()
+
+
+def _install_packages(packages: list[str]) -> None:
+    if not packages:
+        return
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        _complain(" and ".join(packages), "install them with the package manager")
+        return
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    if _run([apt, "update", "-qq"], environment):
+        _run([apt, "install", "-y", "-qq", "--no-install-recommends", *packages], environment)
+
+
+def _install_toxiproxy() -> None:
+    go = shutil.which("go")
+    if go is None:
+        _complain("Toxiproxy", "install Go, which builds it")
+        return
+    TOXIPROXY.parent.mkdir(parents=True, exist_ok=True)
+    module = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{TOXIPROXY_VERSION}"
+    _run([go, "install", module], os.environ | {"GOBIN": str(TOXIPROXY.parent)})
+
+
+def _run(command: list[str], environment: dict[str, str]) -> bool:
+    """Run quietly, and tell whether it went well; what went wrong is printed."""
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}\n")
+    return done.returncode == 0
+
+
+def _complain(what: str, remedy: str) -> None:
+    sys.stderr.write(f"Tests that need {what} are skipped: {remedy}.\n")
+
+
+if __name__ == "__main__":
+    main()
