@@ -26,8 +26,24 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     store: Literal["embedded"] = "embedded"
     data_dir: Path = Path("data")
     embedded_index_at: Positive = 50_000
+    redis_url: str = ""
+    redis_password: str = ""
+    redis_max_connections: Positive = 50
+    redis_health_check_seconds: Positive = 30
+    redis_budget_ms: Positive = 50
+    cache_enabled: bool = True
+    cache_memory_mb: Positive = 256
+    embedding_cache_ttl_seconds: Positive = 3600
+    faq_result_cache_ttl_seconds: Positive = 300
+    search_result_cache_ttl_seconds: Positive = 600
+    policy_result_cache_ttl_seconds: Positive = 86_400
+    memory_trust_seconds: Annotated[float, Meta(ge=0)] = 5.0
+    settling_seconds: Annotated[float, Meta(ge=0)] = 10.0
+    writes_without_redis: Literal["refuse", "allow"] = "refuse"
+    warm_queries: Annotated[int, Meta(ge=0, le=1000)] = 20
     embedding_model: str = "all-MiniLM-L6-v2"
     embedding_runtime: Literal["onnx", "sentence-transformers"] = "onnx"
+    embedding_price_per_1000: Annotated[float, Meta(ge=0)] = 0.0001
     embedding_query_prefix: str | None = None
     embedding_passage_prefix: str | None = None
     faq_enabled: bool = True

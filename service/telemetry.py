@@ -3,18 +3,25 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 import msgspec
 from opentelemetry import propagate, trace
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from service.timings import Recent, Timing
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+RUNNING_STAGES: ContextVar["Stages | None"] = ContextVar("stages", default=None)
+"""Of the request that is being answered."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-STAGES = ("embed", "vector", "keyword", "fuse")
+STAGES = ("embed", "vector", "keyword", "fuse", "redis")
 LOGGED = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"}
 
 
@@ -25,16 +32,23 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self.tracer = _exporting_tracer() if exports_spans else trace.NoOpTracer()
         self._exports_spans = exports_spans
-        self.requests = self._histogram(
+        self._by_status: dict[tuple[str, int], Histogram] = {}
+        self._by_route: dict[str, Recent] = defaultdict(Recent)
+        self._requests = self._histogram(
             "retrieval_request_duration_seconds",
             "Time from the request's first byte to the answer's last",
             ["route", "status"],
         )
         stages = self._histogram("retrieval_stage_duration_seconds", "Time of one stage of a search", ["stage"])
-        self.stages = {stage: stages.labels(stage) for stage in STAGES}
+        self._stages = {stage: (stages.labels(stage), Recent()) for stage in STAGES}
         faq = self._histogram("faq_retrieval_latency_seconds", "Time of a FAQ search", ["cache"])
-        self.faq = faq.labels("miss")
-        self.active = Gauge("active_connections", "Requests and streams in progress", registry=self.registry)
+        self._faq = {outcome: faq.labels(outcome) for outcome in ("hit", "miss")}
+        self.faq_results = {"hit": 0, "miss": 0}
+        self.active = 0
+        """Requests and streams in progress."""
+        self.add_source(
+            "active_connections", "Requests and streams in progress", [], lambda: [((), self.active)], is_counter=False
+        )
         self.imports = Counter(
             "retrieval_import_documents_total",
             "Documents and entries by what became of them",
@@ -54,19 +68,78 @@ class Telemetry:
             registry=self.registry,
         )
 
+    def stage_span(self, stage: str) -> AbstractContextManager[object]:
+        """Open the span of one stage of the current request."""
+        return self.tracer.start_as_current_span(stage) if self._exports_spans else nullcontext()
+
     def exposition(self) -> tuple[bytes, str]:
         """Return the metrics in Prometheus' text format, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        """Take note of an answered request."""
+        histogram = self._by_status.get((route, status))
+        if histogram is None:
+            histogram = self._by_status[route, status] = self._requests.labels(route, str(status))
+        histogram.observe(seconds)
+        self._by_route[route].observe(seconds)
+
+    def observe_stage(self, stage: str, seconds: float) -> None:
+        """Take note of a stage of a request, one of STAGES."""
+        histogram, recent = self._stages[stage]
+        histogram.observe(seconds)
+        recent.observe(seconds)
+
+    def timings(self) -> tuple[dict[str, Timing], dict[str, Timing]]:
+        """Return the times of the routes, and of the stages, that ran since the start."""
+        routes = {route: recent.timing() for route, recent in sorted(self._by_route.items())}
+        return routes, {stage: recent.timing() for stage, (_, recent) in self._stages.items() if recent.has_any}
+
+    def observe_faq(self, outcome: str, seconds: float) -> None:
+        """Take note of a FAQ search; what is no hit is a miss."""
+        known = "hit" if outcome == "hit" else "miss"
+        self._faq[known].observe(seconds)
+        self.faq_results[known] += 1
+
+    def add_source(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        read: Callable[[], Iterable[tuple[Sequence[str], float]]],
+        *,
+        is_counter: bool = True,
+    ) -> None:
+        """Export what is counted elsewhere: `read` returns label values and a number each, and is called at scrapes."""
+        kind = CounterMetricFamily if is_counter else GaugeMetricFamily
+        self.registry.register(_Source(lambda: kind(name, documentation, labels=labels), read))
+
     @contextmanager
     def request_span(self, name: str, headers: Mapping[str, str]) -> Iterator[trace.Span]:
         """Open the span of one request, under the caller's trace where `traceparent` names one."""
-        parent = propagate.extract(headers) if self._exports_spans and "traceparent" in headers else None
+        if not self._exports_spans:
+            yield trace.INVALID_SPAN
+            return
+        parent = propagate.extract(headers) if "traceparent" in headers else None
         with self.tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.SERVER) as span:
             yield span
 
     def _histogram(self, name: str, documentation: str, labels: list[str]) -> Histogram:
         return Histogram(name, documentation, labels, registry=self.registry, buckets=BUCKETS)
+
+
+class _Source(Collector):
+    """Numbers that are read when they are asked for."""
+
+    def __init__(self, empty: Callable[[], Metric], read: Callable[[], Iterable[tuple[Sequence[str], float]]]) -> None:
+        self._empty = empty
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._empty()
+        for labels, value in self._read():
+            family.add_metric(labels, value)  # type: ignore[attr-defined]  # the families have it, their base has not
+        yield family
 
 
 class Stages:
@@ -81,17 +154,28 @@ class Stages:
         """Time a block as one of STAGES; a stage that runs several times in a request adds up in Server-Timing."""
         start = time.perf_counter()
         try:
-            with self._telemetry.tracer.start_as_current_span(stage):
+            with self._telemetry.stage_span(stage):
                 yield
         finally:
             spent = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
-            self._telemetry.stages[stage].observe(spent)
+            self._telemetry.observe_stage(stage, spent)
 
     def server_timing(self, total: float) -> str:
         """Return the Server-Timing header's value, in milliseconds."""
         entries = [*self.seconds.items(), ("total", total)]
         return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in entries)
+
+
+@contextmanager
+def timed(stage: str) -> Iterator[None]:
+    """Time a block as a stage of the request that it runs for, if it runs for one."""
+    stages = RUNNING_STAGES.get()
+    if stages is None:
+        yield
+        return
+    with stages.time(stage):
+        yield
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,0 +1,59 @@
+"""Whether the version that a process knows of a collection is the current one."""
+
+import time
+from typing import Final, Protocol
+
+from service.caches.base import ledger_name
+from service.caches.ledgers import RedisVersions
+from service.models import Collection
+
+SETTLED_TTL_SECONDS: Final = 5.0
+"""Of a result computed while replicas may lag behind a write."""
+
+
+class Freshness(Protocol):
+    """What a cache of results asks of the versions."""
+
+    def is_confirmed(self, collection: Collection) -> bool:
+        """Whether the entry's version was the current one less than a second ago."""
+        ...
+
+    def proves(self, collection: Collection, minimum: str) -> bool:
+        """Whether the entry's version is `minimum` or a later one."""
+        ...
+
+    def most_ttl_seconds(self, collection: Collection) -> float:
+        """Return how long a result computed now may be kept."""
+        ...
+
+
+class OwnVersions:
+    """Of a store that one process owns: its entries are always current, and there is nothing newer anywhere."""
+
+    def is_confirmed(self, _: Collection) -> bool:
+        return True
+
+    def proves(self, _: Collection, __: str) -> bool:
+        return True
+
+    def most_ttl_seconds(self, _: Collection) -> float:
+        return float("inf")
+
+
+class SharedVersions:
+    """Of a store that many processes share: Redis keeps the versions."""
+
+    def __init__(self, versions: RedisVersions, settling_seconds: float) -> None:
+        self._versions = versions
+        self._settling_seconds = settling_seconds
+
+    def is_confirmed(self, collection: Collection) -> bool:
+        return self._versions.current(ledger_name(collection.tenant, collection.name)) == collection.version
+
+    def proves(self, collection: Collection, minimum: str) -> bool:
+        name = ledger_name(collection.tenant, collection.name)
+        return self.is_confirmed(collection) and self._versions.proves(name, minimum)
+
+    def most_ttl_seconds(self, collection: Collection) -> float:
+        raised = self._versions.raised(ledger_name(collection.tenant, collection.name))
+        return SETTLED_TTL_SECONDS if time.monotonic() - raised < self._settling_seconds else float("inf")

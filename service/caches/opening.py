@@ -1,0 +1,92 @@
+"""The caches of one process, opened and joined from the settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final, Literal
+
+from service.caches.accounts import TierAccount, account_of
+from service.caches.cache import Cache, FlightKey, Found
+from service.caches.deletions import Deletions, Scope
+from service.caches.following import Follower
+from service.caches.memory import MemoryTier
+from service.caches.redis import Redis, open_redis
+from service.caches.shared import SharedTier
+from service.resilience.budgets import budgeted
+from service.resilience.flights import Flights
+from service.settings import Settings
+
+EMBEDDING_SHARE: Final = 4
+"""One part in so many of the memory is for embeddings, the rest for results."""
+COMPUTED_AT_ONCE: Final = 64
+"""Misses; what is beyond waits its turn."""
+
+
+class Caches:
+    """What is cached, and where."""
+
+    def __init__(self, embedding: Cache, result: Cache, deletions: Deletions, redis: Redis | None) -> None:
+        self.embedding = embedding
+        self.result = result
+        self.all = embedding, result
+        self.redis = redis
+        self._deletions = deletions
+
+    async def delete(self, tenant: str, scope: Scope, *, dry_run: bool) -> int:
+        """Delete what the scope covers; returns how many values that are. Raises RedisUnavailable.
+
+        From then on none is served, here at once, elsewhere as soon as the others hear of it: the deletion is a
+        number that each value is held against. Freeing their room comes after.
+        """
+        with budgeted(None):  # an operator waits as long as it takes
+            covered = {cache.kind: await cache.covered(tenant, scope) for cache in self.all}
+            if not dry_run:
+                await self._deletions.delete(tenant, scope)
+                for cache in self.all:
+                    await cache.free(covered[cache.kind])
+        return sum(map(len, covered.values()))
+
+    async def accounts(self) -> dict[str, dict[str, TierAccount]]:
+        """Return what each tier of each cache did and holds."""
+        found: dict[str, dict[str, TierAccount]] = {}
+        for cache in self.all:
+            memory = account_of(cache, "memory", cache.memory.entries, cache.memory.bytes)
+            found[cache.kind] = {"memory": memory}
+            if cache.shared:
+                with budgeted(None):
+                    entries, size = await cache.shared.size(cache.kind) or (None, None)
+                found[cache.kind]["redis"] = account_of(cache, "redis", entries, size)
+        return found
+
+
+@asynccontextmanager
+async def open_caches(settings: Settings) -> AsyncIterator[Caches | None]:
+    """Open the caches, and Redis where one is configured; None where they are switched off."""
+    if not settings.cache_enabled:
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        redis = follower = None
+        if settings.redis_url:
+            redis = await stack.enter_async_context(
+                open_redis(
+                    settings.redis_url,
+                    settings.redis_password,
+                    max_connections=settings.redis_max_connections,
+                    health_check_seconds=settings.redis_health_check_seconds,
+                    budget_seconds=settings.redis_budget_ms / 1000,
+                )
+            )
+            follower = await stack.enter_async_context(Follower(redis))
+        deletions = Deletions(redis, follower)
+        memory = settings.cache_memory_mb * 1_000_000
+        for_embeddings = memory // EMBEDDING_SHARE
+
+        def cache(kind: Literal["embedding", "result"], max_bytes: int) -> Cache:
+            shared = SharedTier(redis, deletions, compress=kind == "result") if redis else None
+            flights: Flights[FlightKey, Found] = Flights(COMPUTED_AT_ONCE)
+            return Cache(kind, MemoryTier(max_bytes), shared, deletions, flights, settings.memory_trust_seconds)
+
+        caches = Caches(cache("embedding", for_embeddings), cache("result", memory - for_embeddings), deletions, redis)
+        yield caches
+        for one in caches.all:
+            await one.close()

@@ -1,0 +1,76 @@
+"""The tier in Redis, which all processes share. Its trouble is never its caller's."""
+
+from collections.abc import Mapping, Sequence
+
+from service.caches.base import LAYOUT, Cached, Kind
+from service.caches.codec import decode, encode
+from service.caches.deletions import Deletions
+from service.caches.redis import Redis
+from service.errors import RedisUnavailable
+from service.telemetry import timed
+
+
+class SharedTier:
+    """Values in Redis. `compress` pays where values are text."""
+
+    def __init__(self, redis: Redis, deletions: Deletions, *, compress: bool) -> None:
+        self._redis = redis
+        self._deletions = deletions
+        self._compress = compress
+
+    async def read(self, keys: Sequence[str], tenant: str) -> list[Cached | None] | None:
+        """Return what is readable of the keys, in one round trip; None where Redis does not answer."""
+        try:
+            # What another process deleted must be known before anything is served.
+            with timed("redis"):
+                await self._deletions.follow(tenant)
+                values = await self._redis.run_many([(key, ("GET", key)) for key in keys])
+        except RedisUnavailable:
+            return None
+        found = [decode(value) if isinstance(value, bytes) else None for value in values]
+        unreadable = [key for key, value, one in zip(keys, values, found, strict=True) if value is not None and not one]
+        if unreadable:
+            await self.remove(unreadable)
+        return found
+
+    async def write(self, values: Mapping[str, Cached]) -> None:
+        """Keep the values until they expire; where Redis does not take them nothing happens."""
+        calls = [
+            (key, ("SET", key, encode(cached, compress=self._compress), "PX", int(cached.ttl_seconds * 1000)))
+            for key, cached in values.items()
+        ]
+        try:
+            await self._redis.run_many(calls)
+        except RedisUnavailable:
+            return
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """Free the room of the keys; where Redis does not answer they expire by themselves."""
+        try:
+            await self._redis.run_many([(key, ("UNLINK", key)) for key in keys])
+        except RedisUnavailable:
+            return
+
+    async def covered(self, prefix: str, owner: str | None) -> set[str]:
+        """Return the keys that begin so, of values computed for this user if one is given; raises RedisUnavailable."""
+        keys: set[str] = set()
+        async for page in self._redis.scan(f"{prefix}*"):
+            if owner is None:
+                keys.update(page)
+                continue
+            values = await self._redis.run_many([(key, ("GET", key)) for key in page])
+            found = [decode(value) if isinstance(value, bytes) else None for value in values]
+            keys.update(key for key, cached in zip(page, found, strict=True) if cached and cached.owner == owner)
+        return keys
+
+    async def size(self, kind: Kind) -> tuple[int, int] | None:
+        """Count the values of a kind, of all tenants, and their bytes; None where Redis does not answer."""
+        entries = size = 0
+        try:
+            async for page in self._redis.scan(f"{LAYOUT}:{kind}:*"):
+                lengths = await self._redis.run_many([(key, ("STRLEN", key)) for key in page])
+                entries += len(page)
+                size += sum(length or 0 for length in lengths)
+        except RedisUnavailable:
+            return None
+        return entries, size
