@@ -6,8 +6,9 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin
 
 from service import __version__
-from service.routes import collections, documents, entries, faq, operation, search
+from service.routes import collections, documents, entries, faq, operation, performance, search
 from service.routes.envelope import Envelope
+from service.routes.hits import Hits
 from service.routes.problems import respond_with_problem
 from service.routes.requests import LARGEST_BODY, ServiceRequest, stages_of, tenant_of_caller
 from service.wiring import Services
@@ -34,6 +35,11 @@ HANDLERS = [
     entries.get_entry,
     entries.delete_entry,
     entries.delete_entries,
+    performance.performance_stats,
+    performance.cache_stats,
+    performance.delete_cached,
+    performance.delete_cached_of_user,
+    performance.warm_caches,
     operation.health,
     operation.live,
     operation.ready,
@@ -61,4 +67,4 @@ def create_app(services: Services) -> Envelope:
             render_plugins=[ScalarRenderPlugin()],
         ),
     )
-    return Envelope(app, services.telemetry)
+    return Envelope(Hits(app, services), services.telemetry, services.settings.redis_budget_ms / 1000)

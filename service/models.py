@@ -131,6 +131,13 @@ Filters = Annotated[
         "any_of and none_of nest",
     ),
 ]
+MinimumVersion = (
+    Annotated[
+        str,
+        Meta(max_length=256, description="a version that the caller has seen: nothing older is answered from a cache"),
+    ]
+    | None
+)
 
 
 class SearchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,6 +151,7 @@ class SearchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fusion: Fusion = "relative"
     filters: Filters = None
     minimum_vector_score: Annotated[float, Meta(ge=-1, le=1)] | None = None
+    minimum_version: MinimumVersion = None
 
 
 class SearchResponse(Struct, frozen=True, kw_only=True):
@@ -157,3 +165,8 @@ class SearchResponse(Struct, frozen=True, kw_only=True):
     degraded: list[Leg]
     """Legs that failed; the other one answered alone."""
     hits: list[Hit]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it may be cached."""
+        return not self.degraded

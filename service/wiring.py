@@ -1,17 +1,27 @@
 """Settings to objects: the one place where adapters are chosen and joined."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from msgspec import Struct
 
+from service.caches.accounts import Saved, export, export_breaker, export_faq, export_savings, summing_up
+from service.caches.embeddings import CachedEmbedder
+from service.caches.freshness import Freshness, OwnVersions
+from service.caches.hot import FileHotList, RedisHotList
+from service.caches.opening import Caches, open_caches
 from service.embedders.base import Embedder, Model
 from service.embedders.batching import open_embedder
 from service.ingest.importer import Importer
+from service.models import Collection, SearchRequest
+from service.search.answering import Answering, Flow
 from service.search.context import ContextBuilder
-from service.search.faq import FaqDefaults, FaqSearch
-from service.search.pipeline import SearchPipeline
+from service.search.faq import FaqDefaults, FaqRequest, FaqSearch, PreparedFaq
+from service.search.pipeline import PreparedSearch, SearchPipeline
+from service.search.popularity import Popularity
+from service.search.warming import Warmer
 from service.settings import Settings
 from service.stores.base import Store
 from service.stores.embedded import open_embedded_store
@@ -25,44 +35,110 @@ class Services(Struct, frozen=True):
     telemetry: Telemetry
     store: Store
     embedder: Embedder
-    pipeline: SearchPipeline
-    faq: FaqSearch
+    caches: Caches | None
+    saved: Saved
+    warmer: Warmer
+    search: Answering[SearchRequest, PreparedSearch]
+    faq: Answering[FaqRequest, PreparedFaq]
     context: ContextBuilder
     importer: Importer
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Services]:
-    """Open the model and the store, do the first inference, and close both at the end."""
+async def open_store(settings: Settings, dimensions: int, _: Caches | None) -> AsyncIterator[tuple[Store, Freshness]]:
+    """Open the store of the settings, and what tells whether its versions are current."""
+    index_at = settings.embedded_index_at
+    async with open_embedded_store(settings.data_dir, dimensions=dimensions, index_at=index_at) as store:
+        yield store, OwnVersions()
+
+
+OpenStore = Callable[[Settings, int, Caches | None], AbstractAsyncContextManager[tuple[Store, Freshness]]]
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, telemetry: Telemetry, open_store: OpenStore = open_store
+) -> AsyncIterator[Services]:
+    """Open the model, the caches and the store, do the first inference, warm up, and close all at the end."""
     async with AsyncExitStack() as stack:
         model = await asyncio.to_thread(load_model, settings)
         embedder = await stack.enter_async_context(open_embedder(model))
         await embedder.embed(["the first inference"], "query")
-        store = await stack.enter_async_context(
-            open_embedded_store(
-                settings.data_dir,
-                dimensions=embedder.card.dimensions,
-                index_at=settings.embedded_index_at,
-            ),
-        )
-        yield join_services(settings, telemetry, store, embedder)
+        caches = await stack.enter_async_context(open_caches(settings))
+        opened = open_store(settings, embedder.card.dimensions, caches)
+        store, freshness = await stack.enter_async_context(opened)
+        services = join_services(settings, telemetry, store, freshness, embedder, caches)
+        await services.warmer.warm(await services.warmer.hottest())
+        if caches:
+            await stack.enter_async_context(services.warmer.saving())
+            await stack.enter_async_context(summing_up(caches.all))
+        yield services
 
 
-def join_services(settings: Settings, telemetry: Telemetry, store: Store, embedder: Embedder) -> Services:
-    """Build the flows over a store and an embedder."""
+def join_services(
+    settings: Settings,
+    telemetry: Telemetry,
+    store: Store,
+    freshness: Freshness,
+    embedder: Embedder,
+    caches: Caches | None,
+) -> Services:
+    """Build the flows over a store, an embedder and the caches."""
+    saved, popularity = Saved(), Popularity()
+
+    def cached() -> Embedder:
+        """Return the embedder behind its cache; each user of one has counts of its own."""
+        ttl = settings.embedding_cache_ttl_seconds
+        return CachedEmbedder(embedder, caches.embedding, ttl, saved) if caches else embedder
+
+    def answering(path: str, flow: Flow[Any, Any], usual_ttl: float) -> Answering[Any, Any]:
+        def ttl(collection: Collection) -> float:
+            return settings.policy_result_cache_ttl_seconds if collection.cache == "policy" else usual_ttl
+
+        results = caches.result if caches else None
+        return Answering(path, flow, results, freshness, ttl, saved, popularity)
+
     deadline = settings.request_deadline_seconds
-    pipeline = SearchPipeline(store, embedder, deadline)
     defaults = FaqDefaults(limit=settings.faq_max_results, minimum_score=settings.faq_min_similarity)
-    return Services(
+    for_faq = cached()
+    faq = FaqSearch(store, for_faq, defaults, deadline)
+    search = SearchPipeline(store, cached(), deadline)
+    searching = answering("/search", search, settings.search_result_cache_ttl_seconds)
+    asking = answering("/faq/search", faq, settings.faq_result_cache_ttl_seconds)
+    services = Services(
         settings=settings,
         telemetry=telemetry,
         store=store,
         embedder=embedder,
-        pipeline=pipeline,
-        faq=FaqSearch(store, embedder, defaults, deadline),
-        context=ContextBuilder(pipeline, store, embedder),
-        importer=Importer(store, embedder),
+        caches=caches,
+        saved=saved,
+        warmer=Warmer(
+            {"/search": (SearchRequest, searching), "/faq/search": (FaqRequest, asking)},
+            popularity,
+            RedisHotList(caches.redis) if caches and caches.redis else FileHotList(settings.data_dir / "hot"),
+            telemetry,
+            settings.warm_queries if caches else 0,
+        ),
+        search=searching,
+        faq=asking,
+        context=ContextBuilder(searching, store, embedder),
+        importer=Importer(store, cached()),
     )
+    export_metrics(services, for_faq)
+    return services
+
+
+def export_metrics(services: Services, for_faq: Embedder) -> None:
+    """Export what the caches count."""
+    caches, telemetry = services.caches, services.telemetry
+    price = services.settings.embedding_price_per_1000
+    export_savings(services.saved, price, telemetry)
+    if caches:
+        export(caches.all, telemetry)
+    if caches and caches.redis:
+        export_breaker(caches.redis, telemetry)
+    if isinstance(for_faq, CachedEmbedder):
+        export_faq(for_faq.counts, telemetry)
 
 
 def load_model(settings: Settings) -> Model:

@@ -20,7 +20,7 @@ from service.errors import InvalidSettings, RetrievalError
 from service.routes.envelope import Envelope
 from service.settings import Settings, check_listen, exports_spans, load_settings
 from service.telemetry import Telemetry, configure_logging
-from service.wiring import open_services
+from service.wiring import OpenStore, open_services, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def serve(host: str | None, port: int | None) -> None:
         for warning in warnings:
             logger.warning(warning)
         telemetry = Telemetry(exports_spans=exports_spans(os.environ))
-        uvloop.run(_serve(settings, telemetry))
+        uvloop.run(serve_until_told(settings, telemetry))
     except RetrievalError as error:
         click.echo(f"retrieval serve: {error}", err=True)
         sys.exit(1)
@@ -61,8 +61,9 @@ def _check_free(settings: Settings) -> None:
             raise InvalidSettings(f"Cannot listen on {settings.listen}: {error.strerror}.") from None
 
 
-async def _serve(settings: Settings, telemetry: Telemetry) -> None:
-    async with open_services(settings, telemetry) as services:
+async def serve_until_told(settings: Settings, telemetry: Telemetry, open_store: OpenStore = open_store) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    async with open_services(settings, telemetry, open_store) as services:
         host, port = settings.address
         app = create_app(services)
         server = Server(

@@ -1,6 +1,7 @@
 """The ports to embedding: a loaded model that computes, and the embedder that requests wait on."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ Vectors = NDArray[np.float32]
 """Shape (texts, dimensions), each row of length 1."""
 
 
-class ModelCard(Struct, frozen=True, kw_only=True):
+class ModelCard(Struct, frozen=True, kw_only=True, dict=True):
     """What identifies an embedding model exactly, and what it takes."""
 
     name: str
@@ -27,7 +28,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     query_prefix: str = ""
     passage_prefix: str = ""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Equal exactly where vectors are comparable."""
         parts = (self.name, self.revision, self.dimensions, self.window, self.pooling, self.normalised)
@@ -53,8 +54,11 @@ class Embedder(Protocol):
     card: ModelCard
     tokenizer: Tokenizer
 
-    async def embed(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
-        """Embed texts; prefixes of the purpose are added here."""
+    async def embed(self, texts: Sequence[str], purpose: Purpose, tenant: str | None = None) -> Vectors:
+        """Embed texts; prefixes of the purpose are added here.
+
+        `tenant` is whose texts they are: caches keep tenants apart, and keep nothing of nobody's (None).
+        """
         ...
 
     def is_truncated(self, text: str, purpose: Purpose) -> bool:

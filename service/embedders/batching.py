@@ -38,7 +38,7 @@ class BatchingEmbedder:
             "passage": _Lane(model, self._loop, "passage", threads, PASSAGE_BATCH_TOKENS),
         }
 
-    async def embed(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
+    async def embed(self, texts: Sequence[str], purpose: Purpose, tenant: str | None = None) -> Vectors:  # noqa: ARG002  # a model keeps nothing
         """Embed texts, all or none; raises ModelUnavailable where the model fails or the embedder is closed."""
         if self._is_closed:
             raise ModelUnavailable("The embedder is closed.")

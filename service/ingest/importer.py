@@ -59,7 +59,8 @@ class Importer:
 
     async def _write(self, batch: Batch, tally: Tally) -> None:
         if batch.collection and batch.documents:
-            vectors = await self._embed([passage.content for one in batch.documents for passage in one.passages])
+            contents = [passage.content for one in batch.documents for passage in one.passages]
+            vectors = await self._embed(contents, batch.collection.tenant)
             ends = np.cumsum([len(one.passages) for one in batch.documents])
             embedded = [
                 EmbeddedDocument(one.record, one.passages, of_document)
@@ -74,9 +75,9 @@ class Importer:
         for one in batch.documents:
             tally.settle(one.record.id, one.outcome)
 
-    async def _embed(self, contents: list[str]) -> Vectors:
+    async def _embed(self, contents: list[str], tenant: str) -> Vectors:
         parts = [
-            await self._embedder.embed(contents[start : start + EMBEDDED_AT_ONCE], "passage")
+            await self._embedder.embed(contents[start : start + EMBEDDED_AT_ONCE], "passage", tenant)
             for start in range(0, len(contents), EMBEDDED_AT_ONCE)
         ]
         return np.concatenate(parts)

@@ -4,16 +4,17 @@ import asyncio
 import logging
 import re
 import time
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from service.errors import Stopping
-from service.routes.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, SERVER_ERRORS, problem_of
-from service.telemetry import REQUEST_ID, Stages, Telemetry
+from service.resilience.budgets import REDIS_BUDGET, Budget
+from service.routes.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, SERVER_ERRORS, is_failure, problem_of
+from service.telemetry import REQUEST_ID, RUNNING_STAGES, Stages, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +25,10 @@ SLOW_SECONDS = 1.0
 class Envelope:
     """An ASGI application around the routes; it sees also what no route answers."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, redis_budget_seconds: float) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._redis_budget_seconds = redis_budget_seconds
         self._running: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +36,9 @@ class Envelope:
         if scope["type"] == ScopeType.HTTP:
             # Routes see the path as it was sent: an id may hold an encoded slash.
             scope["path"] = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+            token = REDIS_BUDGET.set(Budget(self._redis_budget_seconds))
             await self._run(_Exchange(self._app, self._telemetry, scope, send), receive)
+            REDIS_BUDGET.reset(token)
         else:
             await self._app(scope, receive, send)
 
@@ -65,7 +69,7 @@ class _Exchange:
         self._send = send
         self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         given = self._headers.get("x-request-id", "")
-        self._request_id = given if KEPT_REQUEST_ID.fullmatch(given) else str(uuid4())
+        self._request_id = given if KEPT_REQUEST_ID.fullmatch(given) else token_hex(16)
         self._stages = Stages(telemetry)
         self._status = SERVER_ERRORS
         self._has_begun = False
@@ -73,17 +77,19 @@ class _Exchange:
 
     async def run(self, receive: Receive) -> None:
         token = REQUEST_ID.set(self._request_id)
-        self._scope.setdefault("state", {})["stages"] = self._stages
-        self._telemetry.active.inc()
+        of_stages = RUNNING_STAGES.set(self._stages)
+        self._scope.setdefault("state", {}).update(stages=self._stages, headers=self._headers)
+        self._telemetry.active += 1
         try:
             with self._telemetry.request_span(self._scope["method"], self._headers) as span:
                 await self._answer(receive)
                 span.update_name(f"{self._scope['method']} {self._route()}")
                 span.set_attribute("http.response.status_code", self._status)
         finally:
-            self._telemetry.active.dec()
+            self._telemetry.active -= 1
             self._account()
             REQUEST_ID.reset(token)
+            RUNNING_STAGES.reset(of_stages)
 
     async def _answer(self, receive: Receive) -> None:
         try:
@@ -115,9 +121,9 @@ class _Exchange:
 
     def _account(self) -> None:
         seconds = time.perf_counter() - self._start
-        self._telemetry.requests.labels(self._route(), str(self._status)).observe(seconds)
-        is_notable = self._status >= SERVER_ERRORS or seconds >= SLOW_SECONDS
-        level = logging.WARNING if self._status >= SERVER_ERRORS else logging.INFO if is_notable else logging.DEBUG
+        self._telemetry.observe_request(self._route(), self._status, seconds)
+        failed = is_failure(self._status)
+        level = logging.WARNING if failed else logging.INFO if seconds >= SLOW_SECONDS else logging.DEBUG
         if logger.isEnabledFor(level):
             fields = {"method": self._scope["method"], "route": self._route(), "status": self._status}
             stages = {stage: round(spent * 1000, 2) for stage, spent in self._stages.seconds.items()}

@@ -3,14 +3,19 @@
 import time
 from typing import Annotated, Any
 
-from litestar import post
+import msgspec
+from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
+from service.caches.base import Demands
 from service.errors import FieldError, InvalidRequest, SwitchedOff
+from service.routes.answers import answered_with, demands_of, respond
 from service.routes.batches import answer_each
 from service.routes.problems import documented
+from service.routes.requests import ServiceRequest
+from service.search.answering import Answer
 from service.search.faq import FaqRequest, FaqResponse
 from service.telemetry import Stages
 from service.wiring import Services
@@ -28,19 +33,25 @@ class FaqBatchResponse(Struct, frozen=True):
     results: Annotated[list[Any], Meta(description="FAQ search responses, or problems")]
 
 
-@post("/faq/search", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
+@post(
+    "/faq/search",
+    status_code=200,
+    responses=answered_with(FaqResponse) | documented(400, 404, 409, 413, 422, 503, 504),
+)
 async def faq_search(
+    request: ServiceRequest,
     data: JSONBody[FaqRequest],
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
     stages: NamedDependency[Stages],
-) -> FaqResponse:
+) -> Response[bytes]:
     """Return the FAQ entries whose questions are nearest to the query."""
-    return await _answered(data, services, tenant, stages)
+    return respond(request, await _answered(data, services, tenant, demands_of(request.headers, tenant), stages))
 
 
 @post("/faq/search/batch", status_code=200, responses=documented(400, 404, 413, 422))
 async def faq_search_batch(
+    request: ServiceRequest,
     data: JSONBody[FaqBatch],
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
@@ -52,19 +63,20 @@ async def faq_search_batch(
     if len(data.queries) > most:
         raise InvalidRequest(FieldError("/queries", f"at most {most} queries in one request"))
 
-    async def answer(request: FaqRequest) -> FaqResponse:
-        return await _answered(request, services, tenant, stages)
+    demands = demands_of(request.headers, tenant)
+
+    async def answer(query: FaqRequest) -> msgspec.Raw:
+        return msgspec.Raw((await _answered(query, services, tenant, demands, stages)).body)
 
     return FaqBatchResponse(await answer_each(data.queries, FaqRequest, answer))
 
 
-async def _answered(request: FaqRequest, services: Services, tenant: str, stages: Stages) -> FaqResponse:
+async def _answered(request: FaqRequest, services: Services, tenant: str, demands: Demands, stages: Stages) -> Answer:
     _check_enabled(services)
     start = time.perf_counter()
-    try:
-        return await services.faq.search(tenant, request, stages)
-    finally:
-        services.telemetry.faq.observe(time.perf_counter() - start)
+    answer = await services.faq.answer(tenant, request, demands, stages)
+    services.telemetry.observe_faq(answer.outcome, time.perf_counter() - start)
+    return answer
 
 
 def _check_enabled(services: Services) -> None:

@@ -1,12 +1,15 @@
 """`/health`, `/metrics`: what platforms and SREs ask."""
 
 import time
+from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 from msgspec import Struct
+from msgspec.structs import replace
 
-from service.errors import StoreUnavailable, SwitchedOff
+from service.errors import RedisUnavailable, StoreUnavailable, SwitchedOff
 from service.models import DEFAULT_TENANT
 from service.routes.problems import documented
 from service.stores.base import Store
@@ -20,6 +23,8 @@ class DependencyHealth(Struct, frozen=True):
 
     up: bool
     latency_ms: float
+    breaker: Literal["closed", "open"] = "closed"
+    """Open: it failed, and is left alone but for a probe a second."""
 
 
 class Health(Struct, frozen=True):
@@ -27,6 +32,7 @@ class Health(Struct, frozen=True):
 
     status: str
     dependencies: dict[str, DependencyHealth]
+    caches: Literal["on", "off"]
 
 
 class Alive(Struct, frozen=True):
@@ -38,14 +44,13 @@ class Alive(Struct, frozen=True):
 @get("/health", responses=documented(500))
 async def health(services: NamedDependency[Services]) -> Health:
     """Say of each dependency whether it is up; always 200, for people and dashboards."""
-    start = time.perf_counter()
-    is_up = True
-    try:
-        await services.store.collections(DEFAULT_TENANT)
-    except StoreUnavailable:
-        is_up = False
-    store = DependencyHealth(is_up, round((time.perf_counter() - start) * 1000, 3))
-    return Health("ok" if is_up else "degraded", {"store": store})
+    dependencies = {"store": await _answers(lambda: services.store.collections(DEFAULT_TENANT))}
+    redis = services.caches.redis if services.caches else None
+    if redis:
+        answers = await _answers(lambda: redis.run("health", ("PING",)))
+        dependencies["redis"] = replace(answers, breaker="open" if redis.is_open else "closed")
+    is_up = all(dependency.up for dependency in dependencies.values())
+    return Health("ok" if is_up else "degraded", dependencies, "on" if services.caches else "off")
 
 
 @get("/health/live")
@@ -66,9 +71,27 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     if not services.settings.metrics_enabled:
         raise SwitchedOff("Metrics are switched off by RETRIEVAL_METRICS_ENABLED.")
     await _measure_collections(services)
+    await _measure_redis(services)
     content, content_type = services.telemetry.exposition()
     # Litestar adds the charset once more where one is given.
     return Response(content, media_type=content_type.removesuffix("; charset=utf-8"))
+
+
+async def _answers(call: Callable[[], Awaitable[object]]) -> DependencyHealth:
+    start = time.perf_counter()
+    is_up = True
+    try:
+        await call()
+    except (StoreUnavailable, RedisUnavailable):
+        is_up = False
+    return DependencyHealth(is_up, round((time.perf_counter() - start) * 1000, 3))
+
+
+async def _measure_redis(services: Services) -> None:
+    if services.caches and services.caches.redis:
+        redis = services.caches.redis
+        answers = await _answers(lambda: redis.run("health", ("PING",)))
+        services.telemetry.dependency_up.labels("redis").set(answers.up)
 
 
 async def _measure_collections(services: Services) -> None:

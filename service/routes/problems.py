@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
 SERVER_ERRORS = 500
+NOT_CACHED = 504
 STATUS: dict[type[Exception], tuple[int, str]] = {
     domain.InvalidRequest: (422, "The request cannot be used"),
     domain.InvalidDocument: (422, "The document cannot be used"),
@@ -28,6 +29,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     domain.SwitchedOff: (404, "Switched off"),
     domain.Conflict: (409, "The request contradicts what exists"),
     domain.StoreUnavailable: (503, "The store does not answer"),
+    domain.RedisUnavailable: (503, "Redis does not answer"),
+    domain.NotCached: (504, "Not cached"),
     domain.ModelUnavailable: (503, "The embedding model does not answer"),
     domain.DeadlineExceeded: (503, "The deadline has passed"),
     domain.CallerLeft: (400, "The caller left"),
@@ -48,6 +51,11 @@ class Problem(msgspec.Struct, omit_defaults=True, kw_only=True):
     errors: list[domain.FieldError] = []
 
 
+def is_failure(status: int) -> bool:
+    """Whether the service failed. 504 is no failure: the caller asked for a cached answer only."""
+    return status >= SERVER_ERRORS and status != NOT_CACHED
+
+
 def problem_of(error: Exception) -> Problem:
     """Describe any error; one that nobody raised on purpose says nothing of its inside."""
     if isinstance(error, ValidationException):
@@ -55,7 +63,7 @@ def problem_of(error: Exception) -> Problem:
     if (known := STATUS.get(type(error))) is not None:
         status, title = known
         pointers = list(error.errors) if isinstance(error, domain.InvalidRequest) else []
-        if status >= SERVER_ERRORS:
+        if is_failure(status):
             logger.warning("a request failed: %s", error)
         return Problem(title=title, status=status, detail=str(error), request_id=REQUEST_ID.get(), errors=pointers)
     if isinstance(error, HTTPException):

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Any
 
-from litestar import get, post
+import msgspec
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from service.errors import FieldError, InvalidRequest
 from service.models import Fusion, Mode, SearchRequest, SearchResponse
+from service.routes.answers import answered_with, demands_of, respond
 from service.routes.batches import answer_each
 from service.routes.problems import documented
 from service.routes.requests import ServiceRequest, decode_json
@@ -16,7 +18,17 @@ from service.search.context import ContextRequest, ContextResponse
 from service.telemetry import Stages
 from service.wiring import Services
 
-PARAMETERS = {"q", "collection", "limit", "mode", "alpha", "fusion", "filters", "minimum_vector_score"}
+PARAMETERS = {
+    "q",
+    "collection",
+    "limit",
+    "mode",
+    "alpha",
+    "fusion",
+    "filters",
+    "minimum_vector_score",
+    "minimum_version",
+}
 
 
 class SearchBatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,18 +43,22 @@ class SearchBatchResponse(Struct, frozen=True):
     results: Annotated[list[Any], Meta(description="search responses, or problems")]
 
 
-@post("/search", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
+ANSWERED = answered_with(SearchResponse)
+
+
+@post("/search", status_code=200, responses=ANSWERED | documented(400, 404, 409, 413, 422, 503, 504))
 async def search(
+    request: ServiceRequest,
     data: JSONBody[SearchRequest],
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
     stages: NamedDependency[Stages],
-) -> SearchResponse:
+) -> Response[bytes]:
     """Return the passages for a query."""
-    return await services.pipeline.search(tenant, data, stages)
+    return respond(request, await services.search.answer(tenant, data, demands_of(request.headers, tenant), stages))
 
 
-@get("/search", responses=documented(400, 404, 409, 422, 503))
+@get("/search", responses=ANSWERED | documented(400, 404, 409, 422, 503, 504))
 async def search_by_parameters(
     request: ServiceRequest,
     services: NamedDependency[Services],
@@ -56,7 +72,8 @@ async def search_by_parameters(
     fusion: FromQuery[Fusion] = "relative",
     filters: Annotated[str | None, QueryParameter(description="filters as JSON")] = None,
     minimum_vector_score: Annotated[float | None, QueryParameter(ge=-1, le=1)] = None,
-) -> SearchResponse:
+    minimum_version: Annotated[str | None, QueryParameter(max_length=256)] = None,
+) -> Response[bytes]:
     """Return the passages for a query given as parameters."""
     if unknown := sorted(request.query_params.keys() - PARAMETERS):
         raise InvalidRequest(*(FieldError(f"?{name}", "unknown parameter") for name in unknown))
@@ -69,34 +86,38 @@ async def search_by_parameters(
         fusion=fusion,
         filters=_filters(filters),
         minimum_vector_score=minimum_vector_score,
+        minimum_version=minimum_version,
     )
-    return await services.pipeline.search(tenant, wanted, stages)
+    return respond(request, await services.search.answer(tenant, wanted, demands_of(request.headers, tenant), stages))
 
 
 @post("/search/batch", status_code=200, responses=documented(400, 413, 422))
 async def search_batch(
+    request: ServiceRequest,
     data: JSONBody[SearchBatch],
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
     stages: NamedDependency[Stages],
 ) -> SearchBatchResponse:
     """Answer many searches; each fails alone, in its place."""
+    demands = demands_of(request.headers, tenant)
 
-    async def answer(request: SearchRequest) -> SearchResponse:
-        return await services.pipeline.search(tenant, request, stages)
+    async def answer(query: SearchRequest) -> msgspec.Raw:
+        return msgspec.Raw((await services.search.answer(tenant, query, demands, stages)).body)
 
     return SearchBatchResponse(await answer_each(data.queries, SearchRequest, answer))
 
 
-@post("/search/context", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
+@post("/search/context", status_code=200, responses=documented(400, 404, 409, 413, 422, 503, 504))
 async def search_context(
+    request: ServiceRequest,
     data: JSONBody[ContextRequest],
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
     stages: NamedDependency[Stages],
 ) -> ContextResponse:
     """Return text ready for a prompt, with citations."""
-    return await services.context.build(tenant, data, stages)
+    return await services.context.build(tenant, data, demands_of(request.headers, tenant), stages)
 
 
 def _filters(parameter: str | None) -> dict[str, Any] | None:

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
+from service.caches.base import Demands
 from service.embedders.base import Embedder
-from service.models import Collection, Hit, Passage, SearchRequest, passage_id
-from service.search.pipeline import SearchPipeline
+from service.models import Collection, Hit, Passage, SearchRequest, SearchResponse, passage_id
+from service.search.answering import Answering
+from service.search.pipeline import PreparedSearch
 from service.stores.base import Store
 from service.stores.catalog import find_collection
 from service.telemetry import Stages
@@ -45,14 +48,15 @@ class ContextResponse(Struct, frozen=True, kw_only=True):
 class ContextBuilder:
     """Turns a search's hits into context."""
 
-    def __init__(self, pipeline: SearchPipeline, store: Store, embedder: Embedder) -> None:
-        self._pipeline = pipeline
+    def __init__(self, searching: Answering[SearchRequest, PreparedSearch], store: Store, embedder: Embedder) -> None:
+        self._searching = searching
         self._store = store
         self._embedder = embedder
 
-    async def build(self, tenant: str, request: ContextRequest, stages: Stages) -> ContextResponse:
-        """Search, fetch the neighbours of the hits, pack them; raises as SearchPipeline.search does."""
-        found = await self._pipeline.search(tenant, request, stages)
+    async def build(self, tenant: str, request: ContextRequest, demands: Demands, stages: Stages) -> ContextResponse:
+        """Search, fetch the neighbours of the hits, pack them; raises as a search does."""
+        answer = await self._searching.answer(tenant, request, demands, stages)
+        found = msgspec.json.decode(answer.body, type=SearchResponse)
         collection = await find_collection(self._store, tenant, request.collection)
         candidates = await self._candidates(collection, found.hits, request.neighbours)
         # Counting tokens takes milliseconds: off the event loop.

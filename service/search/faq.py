@@ -5,12 +5,13 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from service.embedders.base import Embedder
-from service.models import Collection, Filters, Match, Metadata, Query
+from service.models import Filters, Match, Metadata, MinimumVersion, Query
 from service.search.deadline import search_deadline
 from service.search.pipeline import checked_query
+from service.search.prepared import Prepared
 from service.stores.base import Store, Vector
 from service.stores.catalog import find_searchable
-from service.stores.filters import Filter, parse_filter
+from service.stores.filters import parse_filter
 from service.telemetry import Stages
 
 SMALLEST_WIDTH = 50
@@ -25,6 +26,7 @@ class FaqRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=50)] | None = None
     minimum_score: Annotated[float, Meta(ge=-1, le=1)] | None = None
     filters: Filters = None
+    minimum_version: MinimumVersion = None
 
 
 class FaqAnswer(Struct, frozen=True, kw_only=True):
@@ -47,12 +49,28 @@ class FaqResponse(Struct, frozen=True, kw_only=True):
     truncated: bool
     answers: list[FaqAnswer]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it may be cached."""
+        return True
+
 
 class FaqDefaults(Struct, frozen=True):
     """What holds where a request says nothing."""
 
     limit: int
     minimum_score: float
+
+
+class PreparedFaq(Prepared, frozen=True, kw_only=True):
+    """A FAQ search that passed all checks, its defaults filled in."""
+
+    limit: int
+    minimum_score: float
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        return (self.limit, self.minimum_score)
 
 
 class FaqSearch:
@@ -64,38 +82,40 @@ class FaqSearch:
         self._defaults = defaults
         self._deadline_seconds = deadline_seconds
 
-    async def search(self, tenant: str, request: FaqRequest, stages: Stages) -> FaqResponse:
-        """Return the entries nearest to the query; raises as SearchPipeline.search does."""
+    async def prepare(self, tenant: str, request: FaqRequest) -> PreparedFaq:
+        """Check the request; raises as SearchPipeline.prepare does."""
         query = checked_query(request.query)
         fingerprint = self._embedder.card.fingerprint
         collection = await find_searchable(self._store, tenant, request.collection, "faq", fingerprint)
-        where = parse_filter(request.filters, collection.fields)
-        limit = self._defaults.limit if request.limit is None else request.limit
-        minimum = self._defaults.minimum_score if request.minimum_score is None else request.minimum_score
+        return PreparedFaq(
+            collection=collection,
+            query=query,
+            where=parse_filter(request.filters, collection.fields),
+            minimum_version=request.minimum_version,
+            limit=self._defaults.limit if request.limit is None else request.limit,
+            minimum_score=self._defaults.minimum_score if request.minimum_score is None else request.minimum_score,
+        )
+
+    async def run(self, prepared: PreparedFaq, keeper: str | None, stages: Stages) -> FaqResponse:
+        """Return the entries nearest to the query; raises as SearchPipeline.run does."""
         async with search_deadline(self._deadline_seconds):
             with stages.time("embed"):
-                vectors = await self._embedder.embed([query], "query")
+                vectors = await self._embedder.embed([prepared.query], "query", keeper)
             with stages.time("vector"):
-                matches = await self._nearest_entries(collection, vectors[0], limit, minimum, where)
+                matches = await self._nearest_entries(prepared, vectors[0])
         return FaqResponse(
-            collection=collection.name,
-            version=collection.version,
-            truncated=self._embedder.is_truncated(query, "query"),
+            collection=prepared.collection.name,
+            version=prepared.collection.version,
+            truncated=self._embedder.is_truncated(prepared.query, "query"),
             answers=[_answer(match) for match in matches],
         )
 
-    async def _nearest_entries(
-        self,
-        collection: Collection,
-        vector: Vector,
-        limit: int,
-        minimum: float,
-        where: Filter | None,
-    ) -> list[Match]:
+    async def _nearest_entries(self, prepared: PreparedFaq, vector: Vector) -> list[Match]:
         """Return the best variant of each entry; widens until variants of one entry no longer hide the others."""
+        limit, minimum = prepared.limit, prepared.minimum_score
         width = max(SMALLEST_WIDTH, WIDENING * limit)
         while True:
-            matches = await self._store.nearest(collection, vector, width, where)
+            matches = await self._store.nearest(prepared.collection, vector, width, prepared.where)
             best: dict[str, Match] = {}
             for match in matches:
                 if match.score >= minimum:

@@ -7,17 +7,34 @@ from itertools import islice
 
 from service.embedders.base import Embedder
 from service.errors import FieldError, InvalidRequest, ModelUnavailable, StoreUnavailable
-from service.models import LONGEST_QUERY, Collection, Hit, Leg, Match, SearchRequest, SearchResponse
+from service.models import LONGEST_QUERY, Hit, Leg, Match, SearchRequest, SearchResponse
 from service.search.deadline import search_deadline
+from service.search.prepared import Prepared
 from service.search.ranking import fuse, rank_leg
 from service.stores.base import Store
 from service.stores.catalog import find_searchable
-from service.stores.filters import Filter, parse_filter
+from service.stores.filters import parse_filter
 from service.telemetry import Stages
 
 logger = logging.getLogger(__name__)
 
 SMALLEST_LEG = 50
+
+
+class PreparedSearch(Prepared, frozen=True, kw_only=True):
+    """A search that passed all checks."""
+
+    request: SearchRequest
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.request.mode != "keyword"
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        request = self.request
+        blend = (request.alpha, request.fusion) if request.mode == "hybrid" else ()
+        return (request.mode, *blend, request.limit, request.minimum_vector_score)
 
 
 class SearchPipeline:
@@ -28,47 +45,51 @@ class SearchPipeline:
         self._embedder = embedder
         self._deadline_seconds = deadline_seconds
 
-    async def search(self, tenant: str, request: SearchRequest, stages: Stages) -> SearchResponse:
-        """Return the passages for a query.
-
-        Raises InvalidRequest, UnknownCollection, Conflict for what the caller did, StoreUnavailable and
-        DeadlineExceeded for what happened to the service. Where one leg fails the other answers, marked `degraded`.
-        """
-        query = checked_query(request.query)
+    async def prepare(self, tenant: str, request: SearchRequest) -> PreparedSearch:
+        """Check the request; raises InvalidRequest, UnknownCollection and Conflict for what the caller did."""
         if request.mode == "keyword" and request.minimum_vector_score is not None:
             raise InvalidRequest(FieldError("/minimum_vector_score", "keyword mode has no vector scores; leave it out"))
+        query = checked_query(request.query)
         fingerprint = self._embedder.card.fingerprint
         collection = await find_searchable(self._store, tenant, request.collection, "documents", fingerprint)
         where = parse_filter(request.filters, collection.fields)
+        return PreparedSearch(
+            collection=collection,
+            query=query,
+            where=where,
+            minimum_version=request.minimum_version,
+            request=request,
+        )
+
+    async def run(self, prepared: PreparedSearch, keeper: str | None, stages: Stages) -> SearchResponse:
+        """Return the passages for a query; its embedding is kept for the tenant `keeper`, None for nobody.
+
+        Raises StoreUnavailable and DeadlineExceeded. Where one leg fails the other answers, marked `degraded`.
+        """
         async with search_deadline(self._deadline_seconds):
-            legs, degraded = await self._legs(collection, query, request, where, stages)
+            legs, degraded = await self._legs(prepared, keeper, stages)
         with stages.time("fuse"):
-            hits = _ranked(legs, request)
+            hits = _ranked(legs, prepared.request)
         return SearchResponse(
-            collection=collection.name,
-            version=collection.version,
-            mode=request.mode,
-            truncated="vector" in legs and self._embedder.is_truncated(query, "query"),
+            collection=prepared.collection.name,
+            version=prepared.collection.version,
+            mode=prepared.request.mode,
+            truncated="vector" in legs and self._embedder.is_truncated(prepared.query, "query"),
             degraded=degraded,
             hits=hits,
         )
 
     async def _legs(
-        self,
-        collection: Collection,
-        query: str,
-        request: SearchRequest,
-        where: Filter | None,
-        stages: Stages,
+        self, prepared: PreparedSearch, keeper: str | None, stages: Stages
     ) -> tuple[dict[Leg, list[Match]], list[Leg]]:
         """Run the legs of the mode side by side; returns those that answered, and the names of those that failed."""
-        limit = max(SMALLEST_LEG, 2 * request.limit)
+        mode, limit = prepared.request.mode, max(SMALLEST_LEG, 2 * prepared.request.limit)
         running: dict[Leg, Coroutine[None, None, list[Match]]] = {}
         # The vector leg first: it is the longer one, and embedding begins before the keyword leg takes the interpreter.
-        if request.mode != "keyword":
-            running["vector"] = self._vector_leg(collection, query, limit, where, stages)
-        if request.mode != "vector":
-            running["keyword"] = self._keyword_leg(collection, query, limit, where, stages)
+        if mode != "keyword":
+            running["vector"] = self._vector_leg(prepared, keeper, limit, stages)
+        if mode != "vector":
+            running["keyword"] = self._keyword_leg(prepared, limit, stages)
         outcomes = await asyncio.gather(*running.values(), return_exceptions=True)
         answered: dict[Leg, list[Match]] = {}
         failures: dict[Leg, BaseException] = {}
@@ -83,34 +104,22 @@ class SearchPipeline:
             logger.warning("a search is answered without its %s leg: %s", name, failure)
         return answered, list(failures)
 
-    async def _keyword_leg(
-        self,
-        collection: Collection,
-        query: str,
-        limit: int,
-        where: Filter | None,
-        stages: Stages,
-    ) -> list[Match]:
+    async def _keyword_leg(self, prepared: PreparedSearch, limit: int, stages: Stages) -> list[Match]:
         with stages.time("keyword"):
-            return await self._store.matching(collection, query, limit, where)
+            return await self._store.matching(prepared.collection, prepared.query, limit, prepared.where)
 
     async def _vector_leg(
-        self,
-        collection: Collection,
-        query: str,
-        limit: int,
-        where: Filter | None,
-        stages: Stages,
+        self, prepared: PreparedSearch, keeper: str | None, limit: int, stages: Stages
     ) -> list[Match]:
         with stages.time("embed"):
-            vectors = await self._embedder.embed([query], "query")
+            vectors = await self._embedder.embed([prepared.query], "query", keeper)
         with stages.time("vector"):
-            return await self._store.nearest(collection, vectors[0], limit, where)
+            return await self._store.nearest(prepared.collection, vectors[0], limit, prepared.where)
 
 
 def checked_query(query: str, pointer: str = "/query") -> str:
-    """Return the query trimmed; raises InvalidRequest where nothing is left, or too much."""
-    trimmed = query.strip()
+    """Return the query with its white space made one; raises InvalidRequest where nothing is left, or too much."""
+    trimmed = " ".join(query.split())
     if not 1 <= len(trimmed) <= LONGEST_QUERY:
         detail = f"a query has 1 to {LONGEST_QUERY:,} characters after trimming; this one has {len(trimmed):,}"
         raise InvalidRequest(FieldError(pointer, detail))

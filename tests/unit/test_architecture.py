@@ -10,8 +10,9 @@ PACKAGE = Path(__file__).parents[2] / "service"
 
 LAYERS = [
     {"models", "errors", "settings"},
-    {"telemetry"},
-    {"stores", "embedders"},
+    {"telemetry", "timings"},
+    {"resilience"},
+    {"stores", "embedders", "caches"},
     {"search", "ingest"},
     {"wiring"},
     {"routes"},
@@ -20,6 +21,7 @@ LAYERS = [
     {"__main__"},
 ]
 HOMES = {
+    "hiredis": ("caches/redis/",),
     "granian": ("commands/serve.py",),
     "httpx": ("commands/",),
     "litestar": ("app.py", "routes/"),
@@ -31,14 +33,16 @@ HOMES = {
     "prometheus_client": ("telemetry.py",),
     "pypdf": ("ingest/",),
     "qdrant_edge": ("stores/embedded",),
+    "redis": ("caches/redis/",),
     "rich": ("commands/",),
     "rich_click": ("commands/", "__main__.py"),
     "semantic_text_splitter": ("ingest/",),
     "sentence_transformers": ("embedders/sentence_transformers.py",),
     "sqlite3": ("stores/embedded",),
     "torch": ("embedders/",),
+    "zstandard": ("caches/codec.py",),
 }
-FOLDERS_WITH_A_FACE = ("ingest/chunking", "stores/embedded", "stores/filters")
+FOLDERS_WITH_A_FACE = ("caches/redis", "ingest/chunking", "stores/embedded", "stores/filters")
 """What their `__init__.py` names is for everybody; the modules beside it are theirs alone."""
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -29,7 +29,7 @@ class Fixed:
         self.tokenizer: Tokenizer = read_builtin().tokenizer
         self._fails = fails
 
-    async def embed(self, texts: Sequence[str], _: Purpose) -> Vectors:
+    async def embed(self, texts: Sequence[str], _: Purpose, __: str | None = None) -> Vectors:
         if self._fails:
             raise ModelUnavailable("the model is out")
         return np.tile(np.array([1, 0], np.float32), (len(texts), 1))
@@ -53,7 +53,8 @@ async def searched(store: MemoryStore, embedder: Fixed, mode: Mode) -> SearchRes
     record = Record(id="d", title="", text="a red planet")
     await store.write(collection, [EmbeddedDocument(record, [passage], np.array([[1, 0]], np.float32))])
     request = SearchRequest(query="planet", collection="things", mode=mode)
-    return await SearchPipeline(store, embedder, 10).search("t", request, Stages(Telemetry()))
+    pipeline = SearchPipeline(store, embedder, 10)
+    return await pipeline.run(await pipeline.prepare("t", request), "t", Stages(Telemetry()))
 
 
 @pytest.mark.parametrize(

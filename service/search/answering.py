@@ -1,0 +1,154 @@
+"""Answers from a cache or computed now: what stands between the routes and each kind of search."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from service.caches.accounts import Saved
+from service.caches.base import Demands, Tier
+from service.caches.cache import Cache, Computed, Found, Terms
+from service.caches.freshness import Freshness
+from service.errors import NotCached
+from service.models import Collection
+from service.search.popularity import Popularity
+from service.search.prepared import Prepared
+from service.telemetry import Stages
+
+Request = TypeVar("Request", contravariant=True)  # noqa: PLC0105  # of requests there is one name
+Ready = TypeVar("Ready", bound=Prepared)
+
+
+class Flow(Protocol[Request, Ready]):
+    """A kind of search."""
+
+    async def prepare(self, tenant: str, request: Request) -> Ready:
+        """Check the request, and find its collection."""
+        ...
+
+    async def run(self, prepared: Ready, keeper: str | None, stages: Stages) -> Any:
+        """Compute the answer; its embedding is kept for the tenant `keeper`."""
+        ...
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """An encoded answer, and what the caches had to do with it."""
+
+    body: bytes
+    version: str
+    validator: str
+    """Equal for equal answers; empty where an answer is not to be cached."""
+    outcome: Literal["hit", "miss", "bypass"]
+    tier: Tier | None = None
+    ttl_seconds: float = 0.0
+    """How long it may still be served."""
+    is_collapsed: bool = False
+    is_kept: bool = False
+
+
+class Answering(Generic[Request, Ready]):
+    """One kind of search behind the cache of results; `cache` None: every answer is computed."""
+
+    def __init__(
+        self,
+        path: str,
+        flow: Flow[Request, Ready],
+        cache: Cache | None,
+        freshness: Freshness,
+        ttl_seconds: Callable[[Collection], float],
+        saved: Saved,
+        popularity: Popularity,
+    ) -> None:
+        self._path = path
+        self._flow = flow
+        self._saved = saved
+        self._cache = cache
+        self._freshness = freshness
+        self._ttl_seconds = ttl_seconds
+        self._popularity = popularity
+
+    async def peek(self, tenant: str, request: Request, demands: Demands) -> Answer | None:
+        """Return the answer if it stands in memory; raises as `answer` does for what the caller did."""
+        if self._cache is None or not demands.reads:
+            return None
+        prepared = await self._flow.prepare(tenant, request)
+        if not self._proves(prepared):
+            return None
+        key = prepared.key
+        found = self._cache.peek(key, self._terms(prepared, demands))
+        if found is None:
+            return None
+        self._note(request, prepared, key, demands)
+        return self._answer(prepared, key, found, demands)
+
+    async def answer(self, tenant: str, request: Request, demands: Demands, stages: Stages) -> Answer:
+        """Return the answer from memory, from Redis, or computed; raises what the flow raises, and NotCached."""
+        prepared = await self._flow.prepare(tenant, request)
+        if not self._proves(prepared):
+            demands = msgspec.structs.replace(demands, reads=False)
+
+        async def compute(_: list[int]) -> list[Computed]:
+            keeper = tenant if demands.stores else None
+            response = await self._flow.run(prepared, keeper, stages)
+            most = self._freshness.most_ttl_seconds(prepared.collection) if response.is_complete else 0.0
+            return [Computed(msgspec.json.encode(response), most)]
+
+        key, terms = prepared.key, self._terms(prepared, demands)
+        if self._cache is None:
+            if demands.only_cached:
+                raise NotCached("The caches are switched off, and `only-if-cached` asks for a cached answer only.")
+            return _computed(key, terms, (await compute([0]))[0])
+        self._note(request, prepared, key, demands)
+        (found,) = await self._cache.get_or_compute([key], terms, compute)
+        return self._answer(prepared, key, found, demands)
+
+    def _note(self, request: Request, prepared: Ready, key: str, demands: Demands) -> None:
+        if demands.stores:
+            tenant = prepared.collection.tenant
+            self._popularity.note(tenant, self._path, key, demands.owner, lambda: msgspec.json.encode(request))
+
+    def _proves(self, prepared: Ready) -> bool:
+        """Whether what is cached is new enough for a caller who has seen a version."""
+        minimum = prepared.minimum_version
+        collection = prepared.collection
+        return minimum is None or minimum == collection.version or self._freshness.proves(collection, minimum)
+
+    def _terms(self, prepared: Ready, demands: Demands) -> Terms:
+        collection = prepared.collection
+        return Terms(
+            tenant=collection.tenant,
+            collection=collection.name,
+            version=collection.version,
+            ttl_seconds=self._ttl_seconds(collection),
+            demands=demands,
+            is_confirmed=self._freshness.is_confirmed(collection),
+        )
+
+    def _answer(self, prepared: Ready, key: str, found: Found, demands: Demands) -> Answer:
+        cached = found.cached
+        if found.tier:
+            self._saved.store_queries += 1
+            if prepared.is_embedded:
+                self._saved.spare_embedding(prepared.query)
+        return Answer(
+            body=cached.value,
+            version=cached.version,
+            validator=_validator(key, cached.version) if cached.ttl_seconds else "",
+            outcome="hit" if found.tier else "miss" if demands.reads else "bypass",
+            tier=found.tier,
+            ttl_seconds=max(0.0, cached.stored + cached.ttl_seconds - time.time()),
+            is_collapsed=found.is_collapsed,
+            is_kept=found.is_kept,
+        )
+
+
+def _computed(key: str, terms: Terms, computed: Computed) -> Answer:
+    validator = _validator(key, terms.version) if computed.ttl_seconds else ""
+    return Answer(body=computed.value, version=terms.version, validator=validator, outcome="bypass")
+
+
+def _validator(key: str, version: str) -> str:
+    """Return what tells an answer from any other: the digest at the key's end covers tenant and request."""
+    return f"{key.rpartition(':')[2]}-{version}"

@@ -1,0 +1,150 @@
+"""A store that many processes share, with versions that Redis keeps for all of them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import structs
+
+from service.caches.base import ledger_name
+from service.caches.ledgers import RedisVersions
+from service.errors import RedisUnavailable
+from service.models import Collection, CollectionSize, Match, Passage, Record
+from service.stores.base import Deletion, EmbeddedDocument, Store, Vector
+from service.stores.filters import Filter
+
+UNKNOWN = "unknown"
+"""The version where Redis has never told it."""
+LISTED_AT_ONCE = 16
+
+
+class Entry(Collection, frozen=True, kw_only=True, eq=False):
+    """An entry as callers see it. It equals every entry that says the same."""
+
+    inner: str
+    """The version that the store itself gave it, by which the store knows whether it was changed since."""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what an entry says."""
+        return isinstance(other, Collection) and _words(self) == _words(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of any entry: it holds a dict
+
+
+class VersionedStore:
+    """A Store around another. A write is announced before it reaches the store, and raises the version after it.
+
+    Beyond the port, writes raise RedisUnavailable where Redis does not answer.
+    """
+
+    def __init__(self, store: Store, versions: RedisVersions) -> None:
+        self._store = store
+        self._versions = versions
+
+    async def collections(self, tenant: str) -> list[Collection]:
+        gate = asyncio.Semaphore(LISTED_AT_ONCE)
+
+        async def find(name: str) -> Entry | None:
+            async with gate:
+                return await self._find(tenant, name, follows=False)
+
+        names = [entry.name for entry in await self._store.collections(tenant)]
+        return [entry for entry in await asyncio.gather(*map(find, names)) if entry]
+
+    async def collection(self, tenant: str, name: str) -> Collection | None:
+        return await self._find(tenant, name, follows=True)
+
+    async def put_collection(self, collection: Collection, expected: Collection | None) -> Collection | None:
+        seen = await self._seen(expected) if expected else None
+        if expected and not seen:
+            return None
+        async with self._versions.write(_ledger(collection)) as write:
+            known = _plain(seen, seen.inner) if seen else None
+            stored = await self._store.put_collection(_plain(collection, collection.version), known)
+            write.is_void = stored is None
+        return _entry(stored, write.version) if stored else None
+
+    async def delete_collection(self, tenant: str, name: str) -> None:
+        async with self._versions.write(ledger_name(tenant, name)):
+            await self._store.delete_collection(tenant, name)
+
+    async def size(self, collection: Collection) -> CollectionSize:
+        return await self._store.size(collection)
+
+    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
+        return await self._store.nearest(collection, vector, limit, where)
+
+    async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
+        return await self._store.matching(collection, text, limit, where)
+
+    async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
+        return await self._store.passages(collection, ids)
+
+    async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
+        async with self._versions.write(_ledger(collection)) as write:
+            await self._store.write(collection, documents)
+        return write.version
+
+    async def delete(self, collection: Collection, ids: Sequence[str]) -> Deletion:
+        async with self._versions.write(_ledger(collection)) as write:
+            deletion = await self._store.delete(collection, ids)
+        return structs.replace(deletion, version=write.version)
+
+    async def delete_matching(self, collection: Collection, where: Filter) -> Deletion:
+        async with self._versions.write(_ledger(collection)) as write:
+            deletion = await self._store.delete_matching(collection, where)
+        return structs.replace(deletion, version=write.version)
+
+    async def records(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
+        return await self._store.records(collection, ids)
+
+    async def content_hashes(self, collection: Collection, ids: Sequence[str]) -> dict[str, str]:
+        return await self._store.content_hashes(collection, ids)
+
+    async def list_records(self, collection: Collection, after: str, limit: int) -> list[Record]:
+        return await self._store.list_records(collection, after, limit)
+
+    async def _seen(self, expected: Collection) -> Entry | None:
+        """Return what the caller took this from, with the store's own version; None where it is another by now."""
+        if isinstance(expected, Entry):
+            return expected
+        found = await self._find(expected.tenant, expected.name, follows=False)
+        return found if found == expected else None
+
+    async def _find(self, tenant: str, name: str, *, follows: bool) -> Entry | None:
+        """Return the entry with a version that was read before it: nothing computed from the entry is older.
+
+        No ledger comes into being for a name that is not a collection's.
+        """
+        ledger = ledger_name(tenant, name)
+        version = self._versions.current(ledger)
+        if version is None:
+            if await self._store.collection(tenant, name) is None:
+                return None
+            version = await self._ask(ledger)
+        entry = await self._store.collection(tenant, name)
+        if entry and follows:
+            self._versions.follow(ledger)
+        return _entry(entry, version) if entry else None
+
+    async def _ask(self, ledger: str) -> str:
+        try:
+            return await self._versions.read(ledger)
+        except RedisUnavailable:
+            return self._versions.last(ledger) or UNKNOWN
+
+
+def _ledger(collection: Collection) -> str:
+    return ledger_name(collection.tenant, collection.name)
+
+
+def _entry(stored: Collection, version: str) -> Entry:
+    return Entry(**{**_words(stored), "version": version}, inner=stored.version)
+
+
+def _plain(entry: Collection, version: str) -> Collection:
+    return Collection(**{**_words(entry), "version": version})
+
+
+def _words(entry: Collection) -> dict[str, Any]:
+    return {field: getattr(entry, field) for field in Collection.__struct_fields__}
