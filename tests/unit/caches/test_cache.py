@@ -154,6 +154,20 @@ async def test_without_a_confirmed_version_memory_serves_for_the_stated_time_onl
     assert (await value_of(distrusting, unconfirmed, compute)).tier is None
 
 
+async def test_without_a_confirmed_version_redis_is_left_out() -> None:
+    unconfirmed = structs.replace(TERMS, is_confirmed=False)
+    shared, compute = DictTier(), Computing()
+    first = cache_of(shared)
+    await value_of(first, TERMS, compute)
+    await first.close()
+    other = cache_of(shared)
+    assert (await value_of(other, unconfirmed, compute)).tier is None
+    await other.close()
+    assert shared.values[KEY].value == b"0 of call 1"
+    assert (await value_of(other, unconfirmed, compute)).tier == "memory"
+    assert other.unconfirmed == 1
+
+
 async def test_a_hundred_identical_misses_are_one_computation() -> None:
     cache, compute = cache_of(DictTier()), Computing(pause=0.01)
     found = await asyncio.gather(*(value_of(cache, TERMS, compute) for _ in range(100)))

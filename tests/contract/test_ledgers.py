@@ -1,0 +1,231 @@
+"""Writes and reads keep the promises of versions over a real Redis, whatever happens to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from secrets import token_hex
+from typing import Final
+
+import pytest
+
+from service.caches.following import CHANNEL
+from service.caches.ledgers import RedisVersions, ledger_key
+from service.caches.redis import Redis, open_redis
+from service.errors import RedisUnavailable
+from tests.tools.servers import RunningRedis, redis_server, wait_until
+
+pytestmark = pytest.mark.anyio
+
+GENEROUS_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 20.0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningRedis]:
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def redis(server: RunningRedis) -> AsyncIterator[Redis]:
+    async with open_redis(server.url, budget_seconds=GENEROUS_SECONDS) as opened:
+        yield opened
+
+
+@pytest.fixture
+def name() -> str:
+    return token_hex(16)
+
+
+async def test_what_one_process_writes_the_others_read(redis: Redis, name: str) -> None:
+    writer, reader = RedisVersions(redis), RedisVersions(redis)
+    before = await reader.read(name)
+    async with writer.write(name) as write:
+        assert await reader.read(name) == before
+    assert writer.current(name) == writer.last(name) == write.version != before
+    assert await reader.read(name) == write.version
+    assert reader.proves(name, before)
+    assert not RedisVersions(redis).proves(name, before)
+
+
+async def test_a_write_that_changed_nothing_leaves_the_version(redis: Redis, name: str) -> None:
+    versions = RedisVersions(redis)
+    before = await versions.read(name)
+    async with versions.write(name) as write:
+        write.is_void = True
+    assert write.version == await RedisVersions(redis).read(name) == before
+
+
+async def test_a_write_is_told_on_the_channel(redis: Redis, name: str) -> None:
+    async with aclosing(redis.messages(CHANNEL)) as messages:
+        heard = asyncio.ensure_future(anext(messages))
+        while not (await redis.run("", ("PUBSUB", "NUMSUB", CHANNEL))).values[0][1]:  # noqa: ASYNC110  # Redis tells nobody
+            await asyncio.sleep(0.01)
+        async with RedisVersions(redis).write(name):
+            pass
+        assert await asyncio.wait_for(heard, PATIENCE_SECONDS) == ledger_key(name).encode()
+
+
+async def test_a_version_is_read_beside_other_things(redis: Redis, name: str) -> None:
+    versions = RedisVersions(redis)
+    key, command = versions.query(name)
+    missing = await redis.run(key, command)
+    assert versions.confirm(name, missing.values[0], missing.run, 0.0) is None
+    read = await RedisVersions(redis).read(name)
+    replies = await redis.run(key, ("GET", f"{key}:value"), command)
+    now = asyncio.get_running_loop().time()
+    assert versions.confirm(name, replies.values[1], replies.run, now) == read
+    assert versions.confirm(name, replies.values[1], "f" * 40, now) is None
+    assert versions.confirm(name, replies.values[1], "", now) is None
+
+
+async def test_a_writer_that_died_raises_the_version_when_its_token_expires(redis: Redis, name: str) -> None:
+    dying, reader = RedisVersions(redis, token_ms=1), RedisVersions(redis)
+    before = await reader.read(name)
+    await dying._change(name, "begin", "token")
+    await asyncio.sleep(0.005)
+    after = await reader.read(name)
+    assert after != before
+    assert await reader.read(name) == after
+
+
+async def test_a_long_write_keeps_its_token(redis: Redis, name: str) -> None:
+    versions = RedisVersions(redis, token_ms=600)
+    before = await versions.read(name)
+    await asyncio.sleep(0.7)
+    healed = await versions.read(name)  # the ghost of the new ledger has gone
+    assert healed != before
+    async with versions.write(name) as write:
+        await asyncio.sleep(1)
+        assert await RedisVersions(redis).read(name) == healed
+    assert write.version not in {before, healed}
+
+
+async def test_a_write_that_fails_raises_the_version_now_and_when_it_may_have_come_late(
+    redis: Redis, name: str
+) -> None:
+    versions = RedisVersions(redis, token_ms=500)
+    seen = {await versions.read(name)}
+    with pytest.raises(ValueError, match="of the store"):
+        async with versions.write(name):
+            raise ValueError("of the store")
+    seen.add(await RedisVersions(redis).read(name))
+    assert len(seen) == 2
+    await asyncio.sleep(0.6)
+    assert await RedisVersions(redis).read(name) not in seen
+
+
+async def test_a_cancelled_write_raises_the_version(redis: Redis, name: str) -> None:
+    versions = RedisVersions(redis)
+    before, entered = await versions.read(name), asyncio.Event()
+
+    async def write() -> None:
+        async with versions.write(name):
+            entered.set()
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(write())
+    await entered.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    await versions.close()
+    assert task.cancelled()
+    assert await RedisVersions(redis).read(name) != before
+
+
+async def test_a_full_redis_refuses_to_begin_and_lets_finish(server: RunningRedis, redis: Redis, name: str) -> None:
+    versions = RedisVersions(redis)
+    before = await versions.read(name)
+    try:
+        async with versions.write(name) as write:
+            server.say("CONFIG", "SET", "maxmemory", "1")
+            with pytest.raises(RedisUnavailable, match="nothing was written"):
+                async with versions.write(name):
+                    pytest.fail("the store must not be touched")
+        assert write.version != before
+        assert await RedisVersions(redis).read(name) == write.version
+    finally:
+        server.say("CONFIG", "SET", "maxmemory", "0")
+
+
+async def test_a_restart_with_the_same_content_is_another_version(name: str) -> None:
+    with redis_server("--appendonly", "yes", "--appendfsync", "always") as server:
+        async with open_redis(server.url, budget_seconds=GENEROUS_SECONDS) as redis:
+            versions = RedisVersions(redis)
+            before = await versions.read(name)
+            server.restart()
+            assert server.say("HGET", ledger_key(name), "n") in before
+            after = await eventually_read(versions, name)
+            assert after != before
+            assert not versions.proves(name, before)
+            assert versions.current(name) == after
+
+
+async def test_a_master_that_comes_back_with_an_older_copy_is_not_believed(name: str) -> None:
+    at_once = ("--repl-diskless-sync-delay", "0")
+    with redis_server(*at_once) as first, redis_server(*at_once) as second:
+        async with open_redis(first.url, budget_seconds=GENEROUS_SECONDS) as redis:
+            versions = RedisVersions(redis)
+            replicate(second, first)
+            older = await versions.read(name)
+            wait_until(lambda: second.say("HGET", ledger_key(name), "n") == older.partition(".")[2])
+            second.say("REPLICAOF", "NO", "ONE")
+            async with versions.write(name) as lost:
+                pass
+            replicate(first, second)
+            first.say("REPLICAOF", "NO", "ONE")
+            assert first.say("HGET", ledger_key(name), "n") == older.partition(".")[2]
+            after = await RedisVersions(redis).read(name)
+            assert after not in {older, lost.version}
+            assert await eventually_read(versions, name) == after
+
+
+async def test_without_redis_nothing_is_written_or_nothing_is_acknowledged(name: str) -> None:
+    with redis_server() as server:
+        async with open_redis(server.url, budget_seconds=GENEROUS_SECONDS) as redis:
+            versions = RedisVersions(redis)
+            before = await versions.read(name)
+            with pytest.raises(RedisUnavailable, match="the same request again is safe"):
+                async with versions.write(name):
+                    server.kill()
+            assert versions.current(name) is None
+            assert versions.last(name) == before
+            with pytest.raises(RedisUnavailable, match="nothing was written"):
+                async with versions.write(name):
+                    pytest.fail("the store must not be touched")
+
+
+async def test_a_write_may_be_allowed_without_redis(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    with redis_server("--appendonly", "yes", "--appendfsync", "always") as server:
+        async with open_redis(server.url, budget_seconds=GENEROUS_SECONDS) as redis:
+            versions = RedisVersions(redis, writes="allow")
+            before = await versions.read(name)
+            server.kill()
+            async with versions.write(name) as write:
+                pass
+            assert write.version.startswith("local-")
+            assert versions.last(name) == write.version
+            assert versions.current(name) is None
+            assert versions.proves(name, write.version)
+            assert not versions.proves(name, before)
+            assert "without Redis" in caplog.text
+            server.restart()
+            key, command = versions.query(name)
+            after = await eventually_read(versions, name)
+            assert after not in {before, write.version}
+            replies = await redis.run(key, command)
+            assert versions.confirm(name, replies.values[0], replies.run, asyncio.get_running_loop().time()) == after
+
+
+def replicate(replica: RunningRedis, master: RunningRedis) -> None:
+    replica.say("REPLICAOF", "127.0.0.1", master.port)
+    wait_until(lambda: "master_link_status:up" in replica.say("INFO", "replication"))
+
+
+async def eventually_read(versions: RedisVersions, name: str) -> str:
+    """Read once the connections are made anew."""
+    while True:
+        try:
+            return await versions.read(name)
+        except RedisUnavailable:
+            await asyncio.sleep(0.05)
