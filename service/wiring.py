@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from service.caches.accounts import Saved, export, export_breaker, export_faq, export_savings, summing_up
+from service.caches.accounts import Saved, export, export_faq, export_redis, export_savings, summing_up
 from service.caches.embeddings import CachedEmbedder
 from service.caches.freshness import Freshness, OwnVersions
 from service.caches.hot import FileHotList, RedisHotList
@@ -135,8 +135,8 @@ def export_metrics(services: Services, for_faq: Embedder) -> None:
     export_savings(services.saved, price, telemetry)
     if caches:
         export(caches.all, telemetry)
-    if caches and caches.redis:
-        export_breaker(caches.redis, telemetry)
+    if caches and caches.redis and caches.follower:
+        export_redis(caches.redis, caches.follower, telemetry)
     if isinstance(for_faq, CachedEmbedder):
         export_faq(for_faq.counts, telemetry)
 

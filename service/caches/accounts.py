@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from service.caches.base import OUTCOMES, TIERS, Kind, Tier
 from service.caches.cache import Cache
+from service.caches.following import Follower
 from service.caches.redis import Redis
 from service.telemetry import Telemetry
 
@@ -104,6 +105,12 @@ def export(caches: Sequence[Cache], telemetry: Telemetry) -> None:
     )
     telemetry.add_source("retrieval_cache_bytes", "In memory", ["cache"], lambda: sizes("bytes"), is_counter=False)
     telemetry.add_source("retrieval_cache_entries", "In memory", ["cache"], lambda: sizes("entries"), is_counter=False)
+    telemetry.add_source(
+        "retrieval_stale_served",
+        "Results served while their version could not be confirmed",
+        [],
+        lambda: [((), sum(cache.unconfirmed for cache in caches))],
+    )
 
 
 def export_savings(saved: Saved, price_per_1000: float, telemetry: Telemetry) -> None:
@@ -129,12 +136,14 @@ def export_faq(embeddings: Mapping[str, int], telemetry: Telemetry) -> None:
         telemetry.add_source(name, f"FAQ searches by {outcome}", ["cache_type"], counts)
 
 
-def export_breaker(redis: Redis, telemetry: Telemetry) -> None:
-    """Export whether Redis is left alone."""
+def export_redis(redis: Redis, follower: Follower, telemetry: Telemetry) -> None:
+    """Export whether Redis is left alone, and how old what is known of it may be."""
 
     def is_open() -> Iterable[tuple[Sequence[str], float]]:
         return [(("redis",), float(redis.is_open))]
 
+    age = "Seconds since Redis was last heard of the versions and deletions in use"
+    telemetry.add_source("retrieval_version_age_seconds", age, [], lambda: [((), follower.age())], is_counter=False)
     description = "1 while a dependency is left alone, because it failed"
     telemetry.add_source("retrieval_breaker_open", description, ["dependency"], is_open, is_counter=False)
 

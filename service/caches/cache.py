@@ -32,7 +32,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     ttl_seconds: float
     demands: Demands = Demands()
     is_confirmed: bool = True
-    """Whether the version is known to be the current one; else only what was kept a moment ago is served."""
+    """Whether the version is known to be the current one. Else Redis is left out, whose values would come back under an
+    old version, and of memory only that is served which was kept a moment ago."""
 
 
 class Computed(Struct, frozen=True):
@@ -79,6 +80,8 @@ class Cache:
         self.memory = memory
         self.shared = shared
         self.counts: Counter[tuple[Tier, Outcome]] = Counter()
+        self.unconfirmed = 0
+        """Hits under a version that nobody could confirm."""
         self._deletions = deletions
         self._flights = flights
         self._trust_seconds = trust_seconds
@@ -92,6 +95,7 @@ class Cache:
         if not terms.is_confirmed and time.monotonic() - cached.kept >= self._trust_seconds:
             return None
         self.counts["memory", "hit"] += 1
+        self.unconfirmed += not terms.is_confirmed
         return Found(cached, "memory")
 
     async def get_or_compute(self, keys: Sequence[str], terms: Terms, compute: Compute) -> list[Found]:
@@ -157,11 +161,11 @@ class Cache:
         computed = await compute(missing) if missing else []
         for place, value in zip(missing, computed, strict=True):
             fetched[keys[place]] = self._found(value, terms, epoch)
-        self._keep({keys[place]: fetched[keys[place]] for place in missing})
+        self._keep({keys[place]: fetched[keys[place]] for place in missing}, terms)
         return [fetched[keys[place]] for place in places]
 
     async def _from_redis(self, keys: list[str], terms: Terms) -> dict[str, Found]:
-        if self.shared is None:
+        if self.shared is None or not terms.is_confirmed:
             return {}
         if not terms.demands.reads:
             self.counts["redis", "bypass"] += len(keys)
@@ -201,11 +205,11 @@ class Cache:
         )
         return Found(cached, is_kept=ttl > 0 and terms.demands.stores)
 
-    def _keep(self, computed: dict[str, Found]) -> None:
+    def _keep(self, computed: dict[str, Found], terms: Terms) -> None:
         kept = {key: found.cached for key, found in computed.items() if found.is_kept}
         for key, cached in kept.items():
             self._remember(key, cached)
-        if kept and self.shared and len(self._writes) < MOST_WRITES:
+        if kept and self.shared and terms.is_confirmed and len(self._writes) < MOST_WRITES:
             write = asyncio.create_task(self.shared.write(kept))
             self._writes.add(write)
             write.add_done_callback(self._writes.discard)

@@ -32,6 +32,8 @@ class Followed(Struct):
     reread: Reread
     distrust: Callable[[], None] | None
     used: float
+    asked: float
+    """When the last question was asked that was answered, or the first."""
 
 
 class Follower:
@@ -54,7 +56,11 @@ class Follower:
         if followed := self._followed.get(key):
             followed.used = self._clock()
         else:
-            self._followed[key] = Followed(reread, distrust, self._clock())
+            self._followed[key] = Followed(reread, distrust, self._clock(), self._clock())
+
+    def age(self) -> float:
+        """Return how many seconds ago what is in use was asked for with success: the oldest of it; 0 without any."""
+        return max((self._clock() - followed.asked for followed in self._followed.values()), default=0.0)
 
     async def __aenter__(self) -> Self:
         with budgeted(None):
@@ -93,7 +99,9 @@ class Follower:
         async def work() -> None:
             for key in waiting:  # shared by all workers
                 if followed := self._followed.get(key):
+                    asked = self._clock()
                     await followed.reread()
+                    followed.asked = asked
 
         outcomes = await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(keys)))), return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]

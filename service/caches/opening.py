@@ -24,11 +24,19 @@ COMPUTED_AT_ONCE: Final = 64
 class Caches:
     """What is cached, and where."""
 
-    def __init__(self, embedding: Cache, result: Cache, deletions: Deletions, redis: Redis | None) -> None:
+    def __init__(
+        self,
+        embedding: Cache,
+        result: Cache,
+        deletions: Deletions,
+        redis: Redis | None,
+        follower: Follower | None,
+    ) -> None:
         self.embedding = embedding
         self.result = result
         self.all = embedding, result
         self.redis = redis
+        self.follower = follower
         self._deletions = deletions
 
     async def delete(self, tenant: str, scope: Scope, *, dry_run: bool) -> int:
@@ -86,7 +94,8 @@ async def open_caches(settings: Settings) -> AsyncIterator[Caches | None]:
             flights: Flights[FlightKey, Found] = Flights(COMPUTED_AT_ONCE)
             return Cache(kind, MemoryTier(max_bytes), shared, deletions, flights, settings.memory_trust_seconds)
 
-        caches = Caches(cache("embedding", for_embeddings), cache("result", memory - for_embeddings), deletions, redis)
+        embedding, result = cache("embedding", for_embeddings), cache("result", memory - for_embeddings)
+        caches = Caches(embedding, result, deletions, redis, follower)
         yield caches
         for one in caches.all:
             await one.close()

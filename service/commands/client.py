@@ -96,9 +96,9 @@ class Client:
         """GET a path below the service's address; raises ServiceUnreachable and RequestRefused."""
         return self._call("GET", path, seconds=ANSWER_SECONDS)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """POST a JSON object; raises as get does."""
-        headers = {"Content-Type": "application/json"}
+    def post(self, path: str, body: Mapping[str, Any], *, is_cached: bool = True) -> Answer:
+        """POST a JSON object; raises as get does. Where `is_cached` is False the service computes the answer anew."""
+        headers = {"Content-Type": "application/json"} | ({} if is_cached else {"Cache-Control": "no-store"})
         return self._call("POST", path, seconds=ANSWER_SECONDS, content=msgspec.json.encode(body), headers=headers)
 
     def post_import(self, path: str, **request: Any) -> Answer:

@@ -87,7 +87,8 @@ def evaluate(
 
     QUERIES holds lines `{"query": "...", "relevant": {"document id": grade}}`. Passages count as their document, at
     its best rank. recall and nDCG are over the first k documents (nDCG's gain is the grade), MRR over all returned;
-    queries without a relevant document are left out. Latency is that of the request, as seen here.
+    queries without a relevant document are left out. Latency is that of the request, as seen here; nothing comes from a
+    cache.
     """
     judged = [query for query in read_queries(queries) if any(query.relevant.values())]
     if not judged:
@@ -119,7 +120,7 @@ def _measured(client: Client, judged: list[JudgedQuery], body: dict[str, Any], k
     console = Console(stderr=True)
     for query in track(judged, body["mode"], console=console, transient=True, disable=not console.is_terminal):
         start = time.perf_counter()
-        answer = client.post("/search", body | {"query": query.query})
+        answer = client.post("/search", body | {"query": query.query}, is_cached=False)
         milliseconds.append((time.perf_counter() - start) * 1000)
         rankings.append(measures.first_ranks(hit["document_id"] for hit in answer.data["hits"]))
     pairs = [(ranking, query.relevant) for ranking, query in zip(rankings, judged, strict=True)]
