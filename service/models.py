@@ -82,9 +82,9 @@ class Passage(Struct, frozen=True, kw_only=True):
 
 
 class Match(Struct, frozen=True):
-    """A passage that one leg found, with that leg's own score: cosine similarity or BM25."""
+    """A passage that one leg found, by its id, with that leg's own score: cosine similarity or BM25."""
 
-    passage: Passage
+    id: str
     score: float
 
 

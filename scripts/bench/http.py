@@ -90,7 +90,8 @@ async def _two_legs(
         return await store.nearest(collection, vectors[0], LEG, None)  # type: ignore[index,return-value]  # an array
 
     vector, keyword = await asyncio.gather(vector_leg(), store.matching(collection, query, LEG, None))
-    list(islice(fuse(vector, keyword, 0.7, "relative"), LIMIT))  # type: ignore[arg-type]  # matches
+    ranked = islice(fuse(vector, keyword, 0.7, "relative"), LIMIT)  # type: ignore[arg-type]  # matches
+    await store.passages(collection, [one.id for one in ranked])
 
 
 async def _serial(search: Search, queries: Sequence[str]) -> float:

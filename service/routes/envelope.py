@@ -4,8 +4,8 @@ import asyncio
 import logging
 import re
 import time
-from secrets import token_hex
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 from litestar.enums import ScopeType
@@ -69,7 +69,7 @@ class _Exchange:
         self._send = send
         self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         given = self._headers.get("x-request-id", "")
-        self._request_id = given if KEPT_REQUEST_ID.fullmatch(given) else token_hex(16)
+        self._request_id = given if KEPT_REQUEST_ID.fullmatch(given) else str(uuid4())
         self._stages = Stages(telemetry)
         self._status = SERVER_ERRORS
         self._has_begun = False

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from service.embedders.base import Embedder
-from service.models import Filters, Match, Metadata, MinimumVersion, Query
+from service.models import Filters, Match, Metadata, MinimumVersion, Passage, Query
 from service.search.deadline import search_deadline
 from service.search.pipeline import checked_query
 from service.search.prepared import Prepared
@@ -101,37 +101,48 @@ class FaqSearch:
         async with search_deadline(self._deadline_seconds):
             with stages.time("embed"):
                 vectors = await self._embedder.embed([prepared.query], "query", keeper)
-            with stages.time("vector"):
-                matches = await self._nearest_entries(prepared, vectors[0])
+            answers = await self._nearest_entries(prepared, vectors[0], stages)
         return FaqResponse(
             collection=prepared.collection.name,
             version=prepared.collection.version,
             truncated=self._embedder.is_truncated(prepared.query, "query"),
-            answers=[_answer(match) for match in matches],
+            answers=answers,
         )
 
-    async def _nearest_entries(self, prepared: PreparedFaq, vector: Vector) -> list[Match]:
+    async def _nearest_entries(self, prepared: PreparedFaq, vector: Vector, stages: Stages) -> list[FaqAnswer]:
         """Return the best variant of each entry; widens until variants of one entry no longer hide the others."""
-        limit, minimum = prepared.limit, prepared.minimum_score
-        width = max(SMALLEST_WIDTH, WIDENING * limit)
+        width = max(SMALLEST_WIDTH, WIDENING * prepared.limit)
         while True:
-            matches = await self._store.nearest(prepared.collection, vector, width, prepared.where)
-            best: dict[str, Match] = {}
-            for match in matches:
-                if match.score >= minimum:
-                    best.setdefault(match.passage.document_id, match)
-            if len(best) >= limit or len(matches) < width or matches[-1].score < minimum:
-                return list(best.values())[:limit]
+            with stages.time("vector"):
+                matches = await self._store.nearest(prepared.collection, vector, width, prepared.where)
+            near = [match for match in matches if match.score >= prepared.minimum_score]
+            with stages.time("fuse"):
+                answers = await self._best_variants(prepared, near)
+            if len(answers) >= prepared.limit or len(matches) < width or len(near) < len(matches):
+                return answers
             width *= WIDENING
 
+    async def _best_variants(self, prepared: PreparedFaq, matches: list[Match]) -> list[FaqAnswer]:
+        """Return the first match of each entry, up to the limit; fetches slice by slice, as one mostly holds enough."""
+        best: dict[str, FaqAnswer] = {}
+        start, size = 0, prepared.limit
+        while start < len(matches) and len(best) < prepared.limit:
+            part = matches[start : start + size]
+            found = await self._store.passages(prepared.collection, [match.id for match in part], prepared.where)
+            passages = {passage.id: passage for passage in found}
+            for match in part:
+                if passage := passages.get(match.id):  # None where it was deleted since
+                    best.setdefault(passage.document_id, _answer(passage, match.score))
+            start, size = start + size, size * WIDENING
+        return list(best.values())[: prepared.limit]
 
-def _answer(match: Match) -> FaqAnswer:
-    passage = match.passage
+
+def _answer(passage: Passage, score: float) -> FaqAnswer:
     return FaqAnswer(
         id=passage.document_id,
         question=passage.title,
         matched_question=passage.text,
         answer=passage.answer or "",
-        score=match.score,
+        score=score,
         metadata=passage.metadata,
     )

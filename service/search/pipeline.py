@@ -1,4 +1,4 @@
-"""The way of a search, top to bottom: check, embed, two legs, fuse."""
+"""The way of a search, top to bottom: check, embed, two legs, fuse, fetch what is returned."""
 
 import asyncio
 import logging
@@ -7,10 +7,10 @@ from itertools import islice
 
 from service.embedders.base import Embedder
 from service.errors import FieldError, InvalidRequest, ModelUnavailable, StoreUnavailable
-from service.models import LONGEST_QUERY, Hit, Leg, Match, SearchRequest, SearchResponse
+from service.models import LONGEST_QUERY, Hit, Leg, Match, Passage, SearchRequest, SearchResponse
 from service.search.deadline import search_deadline
 from service.search.prepared import Prepared
-from service.search.ranking import fuse, rank_leg
+from service.search.ranking import Ranked, fuse, rank_leg
 from service.stores.base import Store
 from service.stores.catalog import find_searchable
 from service.stores.filters import parse_filter
@@ -68,8 +68,8 @@ class SearchPipeline:
         """
         async with search_deadline(self._deadline_seconds):
             legs, degraded = await self._legs(prepared, keeper, stages)
-        with stages.time("fuse"):
-            hits = _ranked(legs, prepared.request)
+            with stages.time("fuse"):
+                hits = await self._hits(prepared, _ranked(legs, prepared.request))
         return SearchResponse(
             collection=prepared.collection.name,
             version=prepared.collection.version,
@@ -116,6 +116,17 @@ class SearchPipeline:
         with stages.time("vector"):
             return await self._store.nearest(prepared.collection, vectors[0], limit, prepared.where)
 
+    async def _hits(self, prepared: PreparedSearch, ranked: list[Ranked]) -> list[Hit]:
+        """Fetch the passages that are returned, and no others: reading their texts costs more than finding them.
+
+        A passage that was deleted since a leg found it, or rewritten so that it no longer meets the filter, is left out
+        and not replaced: one read suffices, and the answer is kept under the version that this write made old.
+        """
+        ids = [one.id for one in ranked]
+        found = await self._store.passages(prepared.collection, ids, prepared.where) if ids else []
+        passages = {passage.id: passage for passage in found}
+        return [_hit(passages[one.id], one) for one in ranked if one.id in passages]
+
 
 def checked_query(query: str, pointer: str = "/query") -> str:
     """Return the query with its white space made one; raises InvalidRequest where nothing is left, or too much."""
@@ -126,13 +137,27 @@ def checked_query(query: str, pointer: str = "/query") -> str:
     return trimmed
 
 
-def _ranked(legs: dict[Leg, list[Match]], request: SearchRequest) -> list[Hit]:
+def _ranked(legs: dict[Leg, list[Match]], request: SearchRequest) -> list[Ranked]:
     vector, keyword = legs.get("vector", []), legs.get("keyword", [])
     if request.mode == "hybrid":
-        hits = fuse(vector, keyword, request.alpha, request.fusion)
+        ranked = fuse(vector, keyword, request.alpha, request.fusion)
     else:
-        hits = rank_leg(vector, keyword)
+        ranked = rank_leg(vector, keyword)
     minimum = request.minimum_vector_score
     if minimum is not None:
-        hits = (hit for hit in hits if hit.vector_score is not None and hit.vector_score >= minimum)
-    return list(islice(hits, request.limit))
+        ranked = (one for one in ranked if one.vector_score is not None and one.vector_score >= minimum)
+    return list(islice(ranked, request.limit))
+
+
+def _hit(passage: Passage, ranked: Ranked) -> Hit:
+    return Hit(
+        id=passage.id,
+        document_id=passage.document_id,
+        title=passage.title,
+        text=passage.text,
+        position=passage.position,
+        score=ranked.score,
+        vector_score=ranked.vector_score,
+        keyword_score=ranked.keyword_score,
+        metadata=passage.metadata,
+    )

@@ -70,8 +70,11 @@ class Store(Protocol):
         """Answer the keyword leg: up to `limit` passages by BM25 over their content, best first."""
         ...
 
-    async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
-        """Return the passages with these ids, in any order; those that do not exist are left out."""
+    async def passages(self, collection: Collection, ids: Sequence[str], where: Filter | None = None) -> list[Passage]:
+        """Return the passages with these ids that meet the filter, in any order; those that do not exist are left out.
+
+        What a leg found may be rewritten by now: who searched with a filter fetches with it.
+        """
         ...
 
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:

@@ -51,7 +51,7 @@ class MemoryStore:
     async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
         shelf = self._shelf(collection)
         found = [
-            Match(passage, float(np.dot(row, vector)))
+            Match(passage.id, float(np.dot(row, vector)))
             for document in shelf.documents.values()
             for passage, row in zip(document.passages, document.vectors, strict=True)
             if shelf.meets(where, passage, document.record)
@@ -62,16 +62,21 @@ class MemoryStore:
         shelf = self._shelf(collection)
         scores = bm25_scores(words(text), {passage.id: words(passage.content) for passage in shelf.passages()})
         found = [
-            Match(passage, scores[passage.id])
+            Match(passage.id, scores[passage.id])
             for document in shelf.documents.values()
             for passage in document.passages
             if passage.id in scores and shelf.meets(where, passage, document.record)
         ]
         return _best(found, limit)
 
-    async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
-        wanted = set(ids)
-        return [passage for passage in self._shelf(collection).passages() if passage.id in wanted]
+    async def passages(self, collection: Collection, ids: Sequence[str], where: Filter | None = None) -> list[Passage]:
+        shelf, wanted = self._shelf(collection), set(ids)
+        return [
+            passage
+            for document in shelf.documents.values()
+            for passage in document.passages
+            if passage.id in wanted and shelf.meets(where, passage, document.record)
+        ]
 
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
         shelf = self._shelf(collection)
@@ -134,4 +139,4 @@ class _Shelf:
 
 
 def _best(matches: list[Match], limit: int) -> list[Match]:
-    return sorted(matches, key=lambda match: (-match.score, match.passage.id))[:limit]
+    return sorted(matches, key=lambda match: (-match.score, match.id))[:limit]

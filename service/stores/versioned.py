@@ -77,8 +77,8 @@ class VersionedStore:
     async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
         return await self._store.matching(collection, text, limit, where)
 
-    async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
-        return await self._store.passages(collection, ids)
+    async def passages(self, collection: Collection, ids: Sequence[str], where: Filter | None = None) -> list[Passage]:
+        return await self._store.passages(collection, ids, where)
 
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
         async with self._versions.write(_ledger(collection)) as write:

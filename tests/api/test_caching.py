@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -165,6 +167,23 @@ def test_a_caller_who_names_the_version_it_has_seen_is_served_at_least_that(clie
     assert answer.json()["version"] == version
 
 
+def test_a_hundred_identical_cold_requests_are_one_embedding_and_one_store_query(client: httpx.Client) -> None:
+    before = _stages(client)
+    with ThreadPoolExecutor(100) as callers:
+        together = Barrier(100)
+
+        def ask(_: int) -> httpx.Response:
+            together.wait(30)
+            return httpx.post(client.base_url.join("/search"), json=MOONS, timeout=60)
+
+        answers = list(callers.map(ask, range(100)))
+    assert len({answer.content for answer in answers}) == 1
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum("fwd=miss; stored" in status_of(answer) for answer in answers) == 1
+    after = _stages(client)
+    assert [after[stage] - before[stage] for stage in ("embed", "vector", "keyword")] == [1, 1, 1]
+
+
 def test_batches_and_contexts_use_the_cache(client: httpx.Client) -> None:
     single = client.post("/search", json=MOONS).json()
     before = _lookups(client)["hits"]
@@ -280,6 +299,11 @@ def test_a_new_process_begins_with_the_hottest_answers(tmp_path_factory: pytest.
     assert b"asked once" not in (data / "hot").read_bytes()
     with running_service(data) as service, httpx.Client(base_url=service.url) as client:
         assert "hit" in status_of(client.post("/search", json=MOONS))
+
+
+def _stages(client: httpx.Client) -> dict[str, int]:
+    stages = client.get("/performance/stats").json()["stages"]
+    return {stage: stages.get(stage, {"count": 0})["count"] for stage in ("embed", "vector", "keyword")}
 
 
 def _lookups(client: httpx.Client) -> dict[str, int]:

@@ -136,7 +136,7 @@ def test_every_answer_carries_its_id_and_its_times(client: httpx.Client) -> None
     answer = client.post(
         "/search",
         json={"query": "red planet", "collection": "planets"},
-        headers={"X-Request-ID": "mine-1"},
+        headers={"X-Request-ID": "mine-1", "Cache-Control": "no-store"},
     )
     assert answer.headers["x-request-id"] == "mine-1"
     names = [entry.partition(";")[0] for entry in answer.headers["server-timing"].split(", ")]

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from service.models import Collection, FieldType, Passage, Record, passage_id
+from service.models import Collection, FieldType, Match, Passage, Record, passage_id
 from service.stores.base import EmbeddedDocument, Store
 from service.stores.filters import Filter, parse_filter
 
@@ -90,14 +90,24 @@ class Library:
         where = self.parsed(raw)
         near = await self.store.nearest(self.collection, unit_vectors("any")[0], 1000, where)
         keyed = await self.store.matching(self.collection, "text", 1000, where)
-        by_vector, by_keyword = ([match.passage.id for match in matches] for matches in (near, keyed))
+        by_vector, by_keyword = ([match.id for match in matches] for matches in (near, keyed))
         assert sorted(by_vector) == sorted(by_keyword)
-        return sorted(match.passage.document_id for match in near)
+        return sorted(await self.documents_of(near))
 
     async def matching_ids(self, text: str, raw: dict[str, Any] | None = None) -> list[str]:
         """Document ids of what the keyword leg finds, best first."""
         matches = await self.store.matching(self.collection, text, 50, self.parsed(raw))
-        return [match.passage.document_id for match in matches]
+        return await self.documents_of(matches)
+
+    async def documents_of(self, matches: Sequence[Match]) -> list[str]:
+        """Document ids of the passages that a leg found, in its order."""
+        return [passage.document_id for passage in await self.passages_of(matches)]
+
+    async def passages_of(self, matches: Sequence[Match]) -> list[Passage]:
+        """The passages that a leg found, in its order."""
+        found = await self.store.passages(self.collection, [match.id for match in matches])
+        passages = {passage.id: passage for passage in found}
+        return [passages[match.id] for match in matches]
 
     def parsed(self, raw: dict[str, Any] | None) -> Filter | None:
         """The caller's filter as the routes would pass it on."""

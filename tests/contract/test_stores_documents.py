@@ -26,9 +26,9 @@ async def test_a_written_document_is_given_back_as_it_was(library: Library) -> N
     assert await library.store.records(library.collection, ["guide", "absent"]) == [written.record]
     assert await library.stored(["guide"]) == written.passages
     (best, _) = await library.store.nearest(library.collection, written.vectors[1], 2, None)
-    assert best.passage == written.passages[1]
+    assert await library.passages_of([best]) == [written.passages[1]]
     (found,) = await library.store.matching(library.collection, "second", 5, None)
-    assert found.passage == written.passages[1]
+    assert found.id == written.passages[1].id
 
 
 async def test_the_size_counts_documents_and_passages(library: Library) -> None:
@@ -182,6 +182,21 @@ async def test_content_hashes_are_those_of_existing_documents(library: Library) 
     hashes = {one.record.id: one.record.content_hash for one in written}
     assert await library.store.content_hashes(library.collection, asked) == hashes
     assert await library.store.content_hashes(library.collection, []) == {}
+
+
+async def test_passages_are_given_back_under_a_filter_only_where_they_meet_it(library: Library) -> None:
+    final, draft = document("a", "one", "two", metadata={"pep": 1}), document("b", metadata={"pep": 2})
+    await library.write(final, draft, document("c", metadata={"pep": 1}))
+    ids = [passage.id for passage in (*final.passages, *draft.passages)]
+
+    async def found(ids: list[str], raw: dict[str, Any]) -> list[str]:
+        passages = await library.store.passages(library.collection, ids, library.parsed(raw))
+        return sorted(passage.text for passage in passages)
+
+    assert await found([*ids, "no id at all"], {"pep": 1}) == ["one", "two"]
+    assert await found(ids, {"pep": 3}) == []
+    assert await found(ids, {"pep": {"in": []}}) == []
+    assert await found([], {"pep": 1}) == []
 
 
 async def test_asking_for_no_ids_gives_nothing(library: Library) -> None:

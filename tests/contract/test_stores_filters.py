@@ -199,4 +199,4 @@ async def test_any_filter_finds_exactly_the_passages_that_meet_it(crowd: Library
     where = parse_filter(raw, FIELDS)
     matches = await crowd.store.nearest(crowd.collection, unit_vectors("any")[0], 100, where)
     expected = [one.record.id for one in CROWD if meets(where, one.record.metadata)]
-    assert sorted(match.passage.document_id for match in matches) == expected
+    assert sorted(await crowd.documents_of(matches)) == expected

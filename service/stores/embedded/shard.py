@@ -25,6 +25,9 @@ POINTS_OF_DOCUMENT: Final = 512
 POINTS_OF_FLUSH: Final = 5000
 """Points after which `is_due` asks for a flush. It holds the interpreter lock for some 40 ms, longer where the disk is
 slow; what was not flushed is replayed after a crash, at 0.2 ms a point."""
+HNSW_BREADTH: Final = 512
+"""Candidates that a search of the index keeps. On real passages recall@10 is 0.999 with it and 0.97 without (0.91 for
+queries off the topic), for 0.4 ms more; a scan of 20,000 takes 1.9 ms."""
 WARMING_BYTES: Final = 1 << 20
 UUID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 COLD: Final = qdrant.Memory.Cold
@@ -115,14 +118,20 @@ class Shard:
         self._verify(changes)
 
     def nearest(self, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
-        query = qdrant.Query.Nearest(vector.tolist())
-        return self._query(qdrant.QueryRequest(limit, query=query, filter=to_qdrant(where), with_payload=True))
+        query, breadth = qdrant.Query.Nearest(vector.tolist()), qdrant.SearchParams(hnsw_ef=HNSW_BREADTH)
+        return self._query(qdrant.QueryRequest(limit, query=query, filter=to_qdrant(where), params=breadth))
 
     def matching(self, text: str, limit: int, where: Filter | None) -> list[Match]:
         return self._query(keyword_request(text, limit, to_qdrant(where)))
 
-    def passages(self, ids: Iterable[str]) -> list[Passage]:
-        found = self._shard.retrieve(_point_ids(ids), with_payload=True, with_vector=False)
+    def passages(self, ids: Iterable[str], where: Filter | None = None) -> list[Passage]:
+        points, demanded = _point_ids(ids), to_qdrant(where)
+        found: Sequence[qdrant.Record | qdrant.ScoredPoint]
+        if demanded is None:
+            found = self._shard.retrieve(points, with_payload=True, with_vector=False)
+        else:
+            theirs = qdrant.Filter(must=[qdrant.HasIdCondition(set(points)), demanded])
+            found = self._shard.query(qdrant.QueryRequest(len(points), filter=theirs, with_payload=True))
         return [to_passage(point.id, point.payload or {}) for point in found]
 
     def document_ids(self, where: Filter, limit: int) -> set[str]:
@@ -175,7 +184,7 @@ class Shard:
         self._shard.close()
 
     def _query(self, request: qdrant.QueryRequest) -> list[Match]:
-        return [Match(to_passage(point.id, point.payload or {}), point.score) for point in self._shard.query(request)]
+        return [Match(str(point.id), point.score) for point in self._shard.query(request)]
 
     def _delete_passages(self, document_ids: Iterable[str], kept: set[Any]) -> None:
         theirs = qdrant.Filter(must=[_of_documents(document_ids)], must_not=[qdrant.HasIdCondition(kept)])

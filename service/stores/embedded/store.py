@@ -79,8 +79,8 @@ class EmbeddedStore:
     async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
         return await self._query(collection, where, lambda shard: shard.matching(text, limit, where))
 
-    async def passages(self, collection: Collection, ids: Sequence[str]) -> list[Passage]:
-        return await self._query(collection, None, lambda shard: shard.passages(ids))
+    async def passages(self, collection: Collection, ids: Sequence[str], where: Filter | None = None) -> list[Passage]:
+        return await self._query(collection, where, lambda shard: shard.passages(ids, where))
 
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
         live = self._find(collection)

@@ -27,7 +27,7 @@ class CountingEmbedder:
         self.card = ModelCard(name="fake", revision=revision, dimensions=4, window=64, passage_prefix=prefix)
         self.texts: list[str] = []
 
-    async def embed(self, texts: Sequence[str], purpose: Purpose, tenant: str | None = None) -> Vectors:
+    async def embed(self, texts: Sequence[str], purpose: Purpose, tenant: str | None = None) -> Vectors:  # noqa: ARG002  # nothing is kept
         assert purpose == "passage"
         self.texts.extend(texts)
         return np.tile(np.array([1, 0, 0, 0], np.float32), (len(texts), 1))

@@ -2,40 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
-from service.embedders.base import ModelCard, Purpose, Vectors
-from service.embedders.builtin import read_builtin
 from service.errors import ModelUnavailable, StoreUnavailable
 from service.models import Collection, Leg, Match, Mode, Passage, Record, SearchRequest, SearchResponse, passage_id
 from service.search.pipeline import SearchPipeline
 from service.stores.base import EmbeddedDocument
 from service.stores.memory import MemoryStore
 from service.telemetry import Stages, Telemetry
-
-CARD = ModelCard(name="fake", revision="1", dimensions=2, window=64)
-
-
-class Fixed:
-    """An embedder that gives every text the same vector, or fails."""
-
-    card = CARD
-
-    def __init__(self, *, fails: bool = False) -> None:
-        self.tokenizer: Tokenizer = read_builtin().tokenizer
-        self._fails = fails
-
-    async def embed(self, texts: Sequence[str], _: Purpose, __: str | None = None) -> Vectors:
-        if self._fails:
-            raise ModelUnavailable("the model is out")
-        return np.tile(np.array([1, 0], np.float32), (len(texts), 1))
-
-    def is_truncated(self, *_: object) -> bool:
-        return False
+from tests.unit.search.fakes import CARD, Fixed
 
 
 class StoreWithoutKeywords(MemoryStore):

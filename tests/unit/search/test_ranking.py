@@ -2,16 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.models import Fusion, Match, Passage
+from service.models import Fusion, Match
 from service.search.ranking import fuse, rank_leg, relative_scores
 
 
-def passage(name: str) -> Passage:
-    return Passage(id=name, document_id=name, position=0, title="", text=name)
-
-
 def leg(**scores: float) -> list[Match]:
-    return [Match(passage(name), score) for name, score in sorted(scores.items(), key=lambda item: -item[1])]
+    return [Match(name, score) for name, score in sorted(scores.items(), key=lambda item: -item[1])]
 
 
 def test_relative_scores_run_from_the_worst_to_the_best_of_a_leg() -> None:
