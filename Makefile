@@ -18,7 +18,7 @@ serve: $(VENV)/.core ## Run the service on 127.0.0.1:8000, data in ./data
 test: servers ## Run all tests
 	$(BIN)/pytest $(ARGUMENTS)
 
-servers: $(VENV)/.dev ## Install what tests need beside Python, where it is missing: strace, Redis, Toxiproxy
+servers: $(VENV)/.dev ## Install what tests need beside Python, where it is missing: strace, Redis, Toxiproxy; wrk for make bench
 	$(BIN)/python -m tests.tools.install
 
 check: $(VENV)/.dev ## Lint, format, types, architecture
@@ -27,7 +27,7 @@ check: $(VENV)/.dev ## Lint, format, types, architecture
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit/test_architecture.py
 
-bench: $(VENV)/.dev ## Measure, side by side in one run; BENCH=name for one part, --help for their names
+bench: servers ## Measure, side by side in one run; BENCH=name for one part, --help for their names
 	$(BIN)/python -m scripts.bench $(BENCH)
 
 lock: $(VENV)/.uv ## Resolve the locked requirements anew

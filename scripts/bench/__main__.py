@@ -10,6 +10,7 @@ import sys
 from rich.console import Console
 
 from scripts.bench import http, imports, peers, quality, start, stores
+from scripts.bench.caches import frozen, hits, policy, published, redis_hits, suites, throughput
 from scripts.bench.figures import Figure, table
 
 PARTS = {
@@ -19,14 +20,25 @@ PARTS = {
     "quality": quality.measure,
     "imports": imports.measure,
     "peers": peers.measure,
+    "hits": hits.measure,
+    "redis": redis_hits.measure,
+    "policy": policy.measure,
+    "throughput": throughput.measure,
+    "suites": suites.measure,
+    "published": published.measure,
+    "frozen": frozen.measure,
 }
+GROUPS = {"caches": ("hits", "redis", "policy", "throughput", "suites", "published", "frozen")}
+"""Names for several parts together."""
 
 
 def main() -> int:
     """Run the parts named on the command line, or all of them."""
     parser = argparse.ArgumentParser(prog="make bench BENCH=", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[], help="what to measure; all by default")
-    chosen = parser.parse_args().parts or list(PARTS)
+    names = [*PARTS, *GROUPS]
+    parser.add_argument("parts", nargs="*", choices=[*names, []], default=[], help="what to measure; all by default")
+    named = parser.parse_args().parts or list(PARTS)
+    chosen = [part for name in named for part in GROUPS.get(name, (name,))]
     console = Console(width=140)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607  # git of the PATH
     console.print(f"commit {commit.stdout.strip() or '?'}, {os.cpu_count()} cores, Python {platform.python_version()}")

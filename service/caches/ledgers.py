@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from secrets import token_hex
 from typing import Any, Final, Literal, TypeVar
 
@@ -16,12 +16,14 @@ from service.caches.following import CHANNEL, Follower
 from service.caches.redis import Redis
 from service.caches.versions import GHOST, TOKEN_MS, Table, Version, proves
 from service.errors import RedisUnavailable
-from service.resilience.budgets import budgeted
+from service.resilience.budgets import Budget, budgeted
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+WRITE_SECONDS: Final = 1.0
+"""That each step of a write may wait for Redis."""
 SCRIPT: Final = """
 local key, action, token, token_ms, channel, ghost = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local time = redis.call('TIME')
@@ -40,14 +42,19 @@ if known[1] ~= run then
   redis.call('HSET', key, 'run', run)
   hold(ghost)
 end
-local fields, is_expired = redis.call('HGETALL', key), false
+local fields, is_expired, is_pending = redis.call('HGETALL', key), false, false
 for place = 1, #fields, 2 do
-  if string.sub(fields[place], 1, 2) == 'p:' and tonumber(fields[place + 1]) <= now then
-    redis.call('HDEL', key, fields[place])
-    is_expired = true
+  if string.sub(fields[place], 1, 2) == 'p:' then
+    if tonumber(fields[place + 1]) <= now then
+      redis.call('HDEL', key, fields[place])
+      is_expired = true
+    else
+      is_pending = true
+    end
   end
 end
 if is_expired then n = n + 1 end
+if action == 'settle' and is_pending then n = n + 1 end
 if action == 'begin' then hold(token) end
 if action == 'commit' or action == 'abandon' then redis.call('HDEL', key, 'p:' .. token) end
 if action == 'commit' then n = n + 1 end
@@ -61,7 +68,7 @@ return {run, number}
 """Does to a ledger what `Ledger` does. The reign is part of the run: a server that was deposed and comes back with an
 older copy has another. The first word of a run is what Redis calls `run_id`."""
 
-Action = Literal["begin", "commit", "abandon", "refresh"]
+Action = Literal["begin", "commit", "abandon", "settle", "refresh"]
 
 
 class Write(Struct):
@@ -133,6 +140,18 @@ class RedisVersions:
     async def read(self, name: str) -> str:
         """Ask Redis for the version. Raises RedisUnavailable."""
         return (await self._change(name, "commit" if name in self._owed else "refresh", "")).text
+
+    async def settle(self, name: str) -> None:
+        """Make the effect of others' writes, which the caller has seen in the store, part of the known version.
+
+        Whoever acknowledges what another writer wrote must not answer from before it. Raises RedisUnavailable, unless
+        writes go on without Redis.
+        """
+        try:
+            await self._start(self._change(name, "settle", ""))
+        except RedisUnavailable:
+            if self._writes == "refuse":
+                raise
 
     @asynccontextmanager
     async def write(self, name: str) -> AsyncIterator[Write]:
@@ -221,7 +240,9 @@ class RedisVersions:
     async def _change(self, name: str, action: Action, token: str) -> Version:
         key, sent = ledger_key(name), self._clock()
         arguments = action, token, self._token_ms, CHANNEL, GHOST
-        replies = await self._redis.run(key, ("EVAL", SCRIPT, 1, key, *arguments))
+        # A write is not worth refusing for a moment's delay; a read has only what its request has left.
+        with nullcontext() if action == "refresh" else budgeted(Budget(WRITE_SECONDS)):
+            replies = await self._redis.run(key, ("EVAL", SCRIPT, 1, key, *arguments))
         version = _version(replies.values[0])
         if action == "commit" and self._owed.get(name, math.inf) <= sent:
             del self._owed[name]

@@ -61,6 +61,11 @@ class Ledger(Struct, frozen=True):
         current = self.refresh(server)
         return structs.replace(current, pending=tuple(pair for pair in current.pending if pair[0] != token))
 
+    def settle(self, server: Server) -> "Ledger":
+        """Raise the version if a write is pending: its effect was seen, but its writer may be dead, or be slower."""
+        current = self.refresh(server)
+        return structs.replace(current, n=current.n + 1) if current.pending else current
+
     def refresh(self, server: Server) -> "Ledger":
         """Take note of what happened without a writer: another reign of the server, and tokens that expired."""
         return self.healed(server).expired(server)

@@ -50,6 +50,8 @@ class Importer:
         async with aclosing(one_ahead(preparation.batches(lines))) as batches:
             async for batch in batches:
                 await self._write(batch, tally)
+                if batch.unchanged and not batch.documents and (entry := await target.entry()):
+                    tally.version = entry.version
                 preparation.written(batch)
                 yield tally.report()
         changed = await target.finish_change_of_model(self._checked)

@@ -99,7 +99,10 @@ class VersionedStore:
         return await self._store.records(collection, ids)
 
     async def content_hashes(self, collection: Collection, ids: Sequence[str]) -> dict[str, str]:
-        return await self._store.content_hashes(collection, ids)
+        hashes = await self._store.content_hashes(collection, ids)
+        if hashes:  # a caller may be told that all is stored, by a writer who died before its commit perhaps
+            await self._versions.settle(_ledger(collection))
+        return hashes
 
     async def list_records(self, collection: Collection, after: str, limit: int) -> list[Record]:
         return await self._store.list_records(collection, after, limit)

@@ -13,6 +13,7 @@ from service.stores.embedded import open_embedded_store
 from service.stores.memory import MemoryStore
 from tests.contract.library import DIMENSIONS, Library
 from tests.filter_strategies import FIELDS
+from tests.tools.shared_store import open_shared_store
 
 
 @asynccontextmanager
@@ -27,6 +28,7 @@ def open_embedded(directory: Path) -> AbstractAsyncContextManager[Store]:
 OPENERS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]] = {
     "memory": open_memory_store,
     "embedded": open_embedded,
+    "shared": open_shared_store,
 }
 
 

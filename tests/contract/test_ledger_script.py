@@ -17,7 +17,19 @@ from tests.tools.servers import redis_server
 
 pytestmark = pytest.mark.anyio
 
-OPERATIONS: Final = ("begin", "begin", "die", "commit", "commit", "abandon", "refresh", "refresh", "copy", "restore")
+OPERATIONS: Final = (
+    "begin",
+    "begin",
+    "die",
+    "commit",
+    "commit",
+    "abandon",
+    "settle",
+    "refresh",
+    "refresh",
+    "copy",
+    "restore",
+)
 DISASTERS: Final = ("flush", "delete", "another run")
 DYING_MS: Final = 1
 
@@ -45,7 +57,8 @@ class Both:
         (run, n) = (await self.redis.run(self.key, ("EVAL", SCRIPT, 1, self.key, *arguments))).values[0]
         server = Server(run.decode(), await self.micros(), token_ms)
         changes = {"begin": self.ledger.begin, "commit": self.ledger.commit, "abandon": self.ledger.abandon}
-        expected = changes[action](server, token) if action in changes else self.ledger.refresh(server)
+        others = {"settle": self.ledger.settle, "refresh": self.ledger.refresh}
+        expected = changes[action](server, token) if action in changes else others[action](server)
         if self.ledger.run != server.run:  # the time in n is the one thing that cannot be the same
             assert max(self.ledger.n + 1, before) <= int(n) <= expected.n
             expected = replace(expected, n=int(n))
@@ -80,7 +93,7 @@ class Both:
 
     async def do(self, operation: str, token: str) -> None:
         match operation:
-            case "begin" | "commit" | "abandon" | "refresh":
+            case "begin" | "commit" | "abandon" | "settle" | "refresh":
                 await self.change(operation, token, TOKEN_MS)
             case "die":
                 await self.change("begin", token, DYING_MS)

@@ -8,7 +8,12 @@ from pathlib import Path
 
 TOXIPROXY_VERSION = "2.5.0"
 TOXIPROXY = Path.home() / ".cache" / "retrieval-service" / f"toxiproxy-{TOXIPROXY_VERSION}" / "server"
-PACKAGES = {"strace": ("strace",), "redis-server": ("redis-server", "valkey-server"), "openssl": ("openssl",)}
+PACKAGES = {
+    "strace": ("strace",),
+    "redis-server": ("redis-server", "valkey-server"),
+    "openssl": ("openssl",),
+    "wrk": ("wrk",),
+}
 """Packages of Debian and Ubuntu, by the programs of which one suffices."""
 
 

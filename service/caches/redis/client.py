@@ -48,6 +48,7 @@ class Redis:
     async def run(self, key: str, *commands: Command) -> Replies:
         """Send the commands in one write on one connection, to the node that keeps `key`, and read all replies.
 
+        Waits as long as the budget of what runs allows (`budgeted`), without one that of a single request.
         A script is ("EVAL", text, number of keys, key..., argument...); alone, it is sent by its digest. Raises
         RedisUnavailable. What single commands fail by for their own sake, such as WRONGTYPE, is None among the values.
         """
@@ -55,7 +56,7 @@ class Redis:
         if budget is None:
             return await self._run(key, commands, self._budget_seconds)
         with budget.spend() as remaining:
-            return await self._run(key, commands, min(remaining, self._budget_seconds))
+            return await self._run(key, commands, remaining)
 
     async def run_many(self, calls: Sequence[tuple[str, Command]]) -> list[Any]:
         """Send one command for each key, all at once, in one round trip to each node; the values in order.
@@ -66,7 +67,7 @@ class Redis:
         if budget is None:
             return await self._run_many(calls, self._budget_seconds)
         with budget.spend() as remaining:
-            return await self._run_many(calls, min(remaining, self._budget_seconds))
+            return await self._run_many(calls, remaining)
 
     async def scan(self, pattern: str) -> AsyncIterator[list[str]]:
         """Yield the keys that match, page by page, from every server; each page has the time of one call.

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from service.caches.versions import TRUST_SECONDS, Table, Version, proves
+from service.caches.versions import GHOST, TRUST_SECONDS, Ledger, Server, Table, Version, proves
 
 RUN = "0123456789abcdef"
 
@@ -86,3 +86,11 @@ def test_a_table_knows_when_it_learned_of_a_change() -> None:
 )
 def test_only_a_later_version_of_the_same_run_proves(known: str, minimum: str, is_proven: bool) -> None:  # noqa: FBT001  # a table's column
     assert proves(known, minimum) is is_proven
+
+
+def test_seeing_what_a_pending_write_did_raises_the_version() -> None:
+    server = Server(RUN, 5_000_000)
+    quiet = Ledger().refresh(server).commit(server, GHOST)
+    assert quiet.settle(server) == quiet
+    pending = quiet.begin(server, "token")
+    assert pending.settle(server).n == pending.n + 1
