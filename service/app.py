@@ -7,8 +7,8 @@ from litestar.openapi.plugins import ScalarRenderPlugin
 
 from service import __version__
 from service.routes import collections, documents, entries, faq, operation, performance, search
+from service.routes.direct import Direct
 from service.routes.envelope import Envelope
-from service.routes.hits import Hits
 from service.routes.problems import respond_with_problem
 from service.routes.requests import LARGEST_BODY, ServiceRequest, stages_of, tenant_of_caller
 from service.wiring import Services
@@ -67,4 +67,4 @@ def create_app(services: Services) -> Envelope:
             render_plugins=[ScalarRenderPlugin()],
         ),
     )
-    return Envelope(Hits(app, services), services.telemetry, services.settings.redis_budget_ms / 1000)
+    return Envelope(Direct(app, services), services.telemetry, services.settings.redis_budget_ms / 1000)

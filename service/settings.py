@@ -16,6 +16,8 @@ CLIENT_PREFIX = "RETRIEVAL_CLIENT_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Positive = Annotated[int, Meta(ge=1)]
+TimeToLive = Annotated[int, Meta(ge=1, le=86_400)]
+"""Seconds. What was deleted is remembered a little longer than anything cached may live."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
@@ -33,10 +35,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     redis_budget_ms: Positive = 50
     cache_enabled: bool = True
     cache_memory_mb: Positive = 256
-    embedding_cache_ttl_seconds: Positive = 3600
-    faq_result_cache_ttl_seconds: Positive = 300
-    search_result_cache_ttl_seconds: Positive = 600
-    policy_result_cache_ttl_seconds: Positive = 86_400
+    embedding_cache_ttl_seconds: TimeToLive = 3600
+    faq_result_cache_ttl_seconds: TimeToLive = 300
+    search_result_cache_ttl_seconds: TimeToLive = 600
+    policy_result_cache_ttl_seconds: TimeToLive = 86_400
     memory_trust_seconds: Annotated[float, Meta(ge=0)] = 5.0
     settling_seconds: Annotated[float, Meta(ge=0)] = 10.0
     writes_without_redis: Literal["refuse", "allow"] = "refuse"

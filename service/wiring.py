@@ -16,7 +16,7 @@ from service.embedders.base import Embedder, Model
 from service.embedders.batching import open_embedder
 from service.ingest.importer import Importer
 from service.models import Collection, SearchRequest
-from service.search.answering import Answering, Flow
+from service.search.answering import Answering, Flow, Observe
 from service.search.context import ContextBuilder
 from service.search.faq import FaqDefaults, FaqRequest, FaqSearch, PreparedFaq
 from service.search.pipeline import PreparedSearch, SearchPipeline
@@ -91,20 +91,19 @@ def join_services(
         ttl = settings.embedding_cache_ttl_seconds
         return CachedEmbedder(embedder, caches.embedding, ttl, saved) if caches else embedder
 
-    def answering(path: str, flow: Flow[Any, Any], usual_ttl: float) -> Answering[Any, Any]:
+    def answering(path: str, flow: Flow[Any, Any], usual_ttl: float, observe: Observe | None) -> Answering[Any, Any]:
         def ttl(collection: Collection) -> float:
             return settings.policy_result_cache_ttl_seconds if collection.cache == "policy" else usual_ttl
 
-        results = caches.result if caches else None
-        return Answering(path, flow, results, freshness, ttl, saved, popularity)
+        results, deadline = caches.result if caches else None, settings.request_deadline_seconds
+        return Answering(path, flow, results, freshness, ttl, saved, popularity, deadline, observe)
 
-    deadline = settings.request_deadline_seconds
     defaults = FaqDefaults(limit=settings.faq_max_results, minimum_score=settings.faq_min_similarity)
     for_faq = cached()
-    faq = FaqSearch(store, for_faq, defaults, deadline)
-    search = SearchPipeline(store, cached(), deadline)
-    searching = answering("/search", search, settings.search_result_cache_ttl_seconds)
-    asking = answering("/faq/search", faq, settings.faq_result_cache_ttl_seconds)
+    faq = FaqSearch(store, for_faq, defaults)
+    search = SearchPipeline(store, cached())
+    searching = answering("/search", search, settings.search_result_cache_ttl_seconds, None)
+    asking = answering("/faq/search", faq, settings.faq_result_cache_ttl_seconds, telemetry.observe_faq)
     services = Services(
         settings=settings,
         telemetry=telemetry,

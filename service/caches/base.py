@@ -12,7 +12,6 @@ Outcome = Literal["hit", "miss", "bypass", "error"]
 Command = tuple[bytes | str | int | float, ...]
 """A command of Redis with its arguments."""
 
-KINDS: Final[tuple[Kind, ...]] = ("embedding", "result", "answer", "intent")
 TIERS: Final[tuple[Tier, ...]] = ("memory", "redis")
 OUTCOMES: Final[tuple[Outcome, ...]] = ("hit", "miss", "bypass", "error")
 LAYOUT: Final = "retrieval:v1"
@@ -54,6 +53,8 @@ class Demands(Struct, frozen=True):
     only_cached: bool = False
     """Fail rather than compute."""
     max_age_seconds: float | None = None
+    minimum_version: str | None = None
+    """That the caller has seen and what is known does not prove: no computation that began before may be shared."""
     owner: str = ""
     """Hash of the user who asks."""
 

@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 from msgspec import Struct, structs
@@ -14,6 +15,7 @@ from service.caches.deletions import Deletions, Scope
 from service.caches.memory import MemoryTier
 from service.caches.shared import SharedTier
 from service.errors import NotCached
+from service.resilience.budgets import budgeted
 from service.resilience.flights import Flights
 
 JITTER: Final = 0.1
@@ -65,6 +67,7 @@ class Cache:
 
     A value is served only if it was computed under the version of the terms, has not expired, and no deletion covers
     it. Redis' trouble is a miss. Values in memory that the terms do not confirm are served `trust_seconds` long.
+    Computations take one of `turns`, a semaphore, where there is one: a wave of misses is a queue.
     """
 
     def __init__(
@@ -73,8 +76,9 @@ class Cache:
         memory: MemoryTier,
         shared: SharedTier | None,
         deletions: Deletions,
-        flights: Flights[FlightKey, Found],
+        *,
         trust_seconds: float,
+        turns: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
         self.kind = kind
         self.memory = memory
@@ -83,7 +87,8 @@ class Cache:
         self.unconfirmed = 0
         """Hits under a version that nobody could confirm."""
         self._deletions = deletions
-        self._flights = flights
+        self._flights: Flights[FlightKey, Found] = Flights()
+        self._turns = turns or nullcontext()
         self._trust_seconds = trust_seconds
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -158,9 +163,11 @@ class Cache:
         missing = [place for place in places if keys[place] not in fetched]
         if missing and terms.demands.only_cached:
             raise NotCached("There is no cached answer to this request, and `only-if-cached` asks for nothing else.")
-        computed = await compute(missing) if missing else []
-        for place, value in zip(missing, computed, strict=True):
-            fetched[keys[place]] = self._found(value, terms, epoch)
+        if missing:
+            async with self._turns:
+                computed = await compute(missing)
+            for place, value in zip(missing, computed, strict=True):
+                fetched[keys[place]] = _found(value, terms, epoch)
         self._keep({keys[place]: fetched[keys[place]] for place in missing}, terms)
         return [fetched[keys[place]] for place in places]
 
@@ -193,26 +200,33 @@ class Cache:
             and self._deletions.allows(terms.tenant, cached, self.kind, terms.collection)
         )
 
-    def _found(self, computed: Computed, terms: Terms, epoch: int) -> Found:
-        ttl = terms.ttl_seconds if computed.ttl_seconds is None else min(computed.ttl_seconds, terms.ttl_seconds)
-        cached = Cached(
-            value=computed.value,
-            version=terms.version,
-            epoch=epoch,
-            owner=terms.demands.owner,
-            stored=time.time(),
-            ttl_seconds=ttl * random.uniform(1 - JITTER, 1),  # noqa: S311  # spreads load, keeps no secret
-        )
-        return Found(cached, is_kept=ttl > 0 and terms.demands.stores)
-
     def _keep(self, computed: dict[str, Found], terms: Terms) -> None:
         kept = {key: found.cached for key, found in computed.items() if found.is_kept}
         for key, cached in kept.items():
             self._remember(key, cached)
         if kept and self.shared and terms.is_confirmed and len(self._writes) < MOST_WRITES:
-            write = asyncio.create_task(self.shared.write(kept))
+            with budgeted(None):  # nobody waits for it
+                write = asyncio.create_task(self.shared.write(kept))
             self._writes.add(write)
             write.add_done_callback(self._writes.discard)
 
     def _remember(self, key: str, cached: Cached) -> None:
         self.memory.put(key, structs.replace(cached, kept=time.monotonic()))
+
+
+def uncached(computed: Computed, terms: Terms) -> Found:
+    """Return what was computed where there is no cache to keep it."""
+    return structs.replace(_found(computed, terms, 0), is_kept=False)
+
+
+def _found(computed: Computed, terms: Terms, epoch: int) -> Found:
+    ttl = terms.ttl_seconds if computed.ttl_seconds is None else min(computed.ttl_seconds, terms.ttl_seconds)
+    cached = Cached(
+        value=computed.value,
+        version=terms.version,
+        epoch=epoch,
+        owner=terms.demands.owner,
+        stored=time.time(),
+        ttl_seconds=ttl * random.uniform(1 - JITTER, 1),  # noqa: S311  # spreads load, keeps no secret
+    )
+    return Found(cached, is_kept=ttl > 0 and terms.demands.stores)

@@ -1,24 +1,24 @@
 """The caches of one process, opened and joined from the settings."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, Literal
 
 from service.caches.accounts import TierAccount, account_of
-from service.caches.cache import Cache, FlightKey, Found
+from service.caches.cache import Cache
 from service.caches.deletions import Deletions, Scope
 from service.caches.following import Follower
 from service.caches.memory import MemoryTier
 from service.caches.redis import Redis, open_redis
 from service.caches.shared import SharedTier
 from service.resilience.budgets import budgeted
-from service.resilience.flights import Flights
 from service.settings import Settings
 
 EMBEDDING_SHARE: Final = 4
 """One part in so many of the memory is for embeddings, the rest for results."""
 COMPUTED_AT_ONCE: Final = 64
-"""Misses; what is beyond waits its turn."""
+"""Results; what is beyond waits its turn."""
 
 
 class Caches:
@@ -46,12 +46,15 @@ class Caches:
         number that each value is held against. Freeing their room comes after.
         """
         with budgeted(None):  # an operator waits as long as it takes
-            covered = {cache.kind: await cache.covered(tenant, scope) for cache in self.all}
             if not dry_run:
                 await self._deletions.delete(tenant, scope)
-                for cache in self.all:
-                    await cache.free(covered[cache.kind])
-        return sum(map(len, covered.values()))
+            entries = 0
+            for cache in self.all:
+                covered = await cache.covered(tenant, scope)
+                entries += len(covered)
+                if not dry_run:
+                    await cache.free(covered)
+        return entries
 
     async def accounts(self) -> dict[str, dict[str, TierAccount]]:
         """Return what each tier of each cache did and holds."""
@@ -89,12 +92,13 @@ async def open_caches(settings: Settings) -> AsyncIterator[Caches | None]:
         memory = settings.cache_memory_mb * 1_000_000
         for_embeddings = memory // EMBEDDING_SHARE
 
-        def cache(kind: Literal["embedding", "result"], max_bytes: int) -> Cache:
+        def cache(kind: Literal["embedding", "result"], max_bytes: int, turns: asyncio.Semaphore | None) -> Cache:
             shared = SharedTier(redis, deletions, compress=kind == "result") if redis else None
-            flights: Flights[FlightKey, Found] = Flights(COMPUTED_AT_ONCE)
-            return Cache(kind, MemoryTier(max_bytes), shared, deletions, flights, settings.memory_trust_seconds)
+            trust_seconds = settings.memory_trust_seconds
+            return Cache(kind, MemoryTier(max_bytes), shared, deletions, trust_seconds=trust_seconds, turns=turns)
 
-        embedding, result = cache("embedding", for_embeddings), cache("result", memory - for_embeddings)
+        embedding = cache("embedding", for_embeddings, None)  # the embedder has queues of its own
+        result = cache("result", memory - for_embeddings, asyncio.Semaphore(COMPUTED_AT_ONCE))
         caches = Caches(embedding, result, deletions, redis, follower)
         yield caches
         for one in caches.all:

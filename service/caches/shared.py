@@ -1,6 +1,7 @@
 """The tier in Redis, which all processes share. Its trouble is never its caller's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from service.caches.base import LAYOUT, Cached, Kind
 from service.caches.codec import decode, encode
@@ -8,6 +9,9 @@ from service.caches.deletions import Deletions
 from service.caches.redis import Redis
 from service.errors import RedisUnavailable
 from service.telemetry import timed
+
+MOST_COUNTED: Final = 50_000
+KEYS_OF_CALL: Final = 100
 
 
 class SharedTier:
@@ -47,7 +51,8 @@ class SharedTier:
     async def remove(self, keys: Sequence[str]) -> None:
         """Free the room of the keys; where Redis does not answer they expire by themselves."""
         try:
-            await self._redis.run_many([(key, ("UNLINK", key)) for key in keys])
+            for some in _slices(keys):
+                await self._redis.run_many([(key, ("UNLINK", key)) for key in some])
         except RedisUnavailable:
             return
 
@@ -58,19 +63,30 @@ class SharedTier:
             if owner is None:
                 keys.update(page)
                 continue
-            values = await self._redis.run_many([(key, ("GET", key)) for key in page])
-            found = [decode(value) if isinstance(value, bytes) else None for value in values]
-            keys.update(key for key, cached in zip(page, found, strict=True) if cached and cached.owner == owner)
+            for some in _slices(page):
+                values = await self._redis.run_many([(key, ("GET", key)) for key in some])
+                found = [decode(value) if isinstance(value, bytes) else None for value in values]
+                keys.update(key for key, cached in zip(some, found, strict=True) if cached and cached.owner == owner)
         return keys
 
     async def size(self, kind: Kind) -> tuple[int, int] | None:
-        """Count the values of a kind, of all tenants, and their bytes; None where Redis does not answer."""
+        """Count the values of a kind, of all tenants, and their bytes.
+
+        None where Redis does not answer, or where there are so many that counting them would burden it.
+        """
         entries = size = 0
         try:
             async for page in self._redis.scan(f"{LAYOUT}:{kind}:*"):
+                if entries > MOST_COUNTED:
+                    return None
                 lengths = await self._redis.run_many([(key, ("STRLEN", key)) for key in page])
                 entries += len(page)
                 size += sum(length or 0 for length in lengths)
         except RedisUnavailable:
             return None
         return entries, size
+
+
+def _slices(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut keys into what one call takes well within its time."""
+    return (keys[start : start + KEYS_OF_CALL] for start in range(0, len(keys), KEYS_OF_CALL))

@@ -16,6 +16,7 @@ from service.ingest.streams import Line
 from service.ingest.tally import Tally
 from service.ingest.target import Target
 from service.models import Kind
+from service.resilience.budgets import budgeted
 from service.stores.base import EmbeddedDocument, Store
 
 EMBEDDED_AT_ONCE: Final = 64
@@ -78,8 +79,9 @@ class Importer:
             tally.settle(one.record.id, one.outcome)
 
     async def _embed(self, contents: list[str], tenant: str) -> Vectors:
-        parts = [
-            await self._embedder.embed(contents[start : start + EMBEDDED_AT_ONCE], "passage", tenant)
-            for start in range(0, len(contents), EMBEDDED_AT_ONCE)
-        ]
+        with budgeted(None):  # an import makes many calls: what one request may wait for Redis is not for all of them
+            parts = [
+                await self._embedder.embed(contents[start : start + EMBEDDED_AT_ONCE], "passage", tenant)
+                for start in range(0, len(contents), EMBEDDED_AT_ONCE)
+            ]
         return np.concatenate(parts)

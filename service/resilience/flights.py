@@ -11,10 +11,9 @@ Flight = asyncio.Task[dict[Key, Value]]
 
 
 class Flights(Generic[Key, Value]):
-    """Computations in progress, up to `limit` at once; those beyond wait their turn. Lives on one event loop."""
+    """Computations in progress. Lives on one event loop."""
 
-    def __init__(self, limit: int) -> None:
-        self._turns = asyncio.Semaphore(limit)
+    def __init__(self) -> None:
         self._flying: dict[Key, Flight[Key, Value]] = {}
         self._waiters: dict[Flight[Key, Value], int] = {}
         """How many wait for each task; keeps a cancelled one until it has ended."""
@@ -55,8 +54,7 @@ class Flights(Generic[Key, Value]):
         task.add_done_callback(lambda task: self._end(keys, task))
 
     async def _compute(self, keys: list[Key], compute: Compute[Key, Value]) -> dict[Key, Value]:
-        async with self._turns:
-            return dict(zip(keys, await compute(keys), strict=True))
+        return dict(zip(keys, await compute(keys), strict=True))
 
     async def _landing(self, tasks: set[Flight[Key, Value]]) -> None:
         """Wait for the tasks; raises the error of the first that fails."""

@@ -1,6 +1,5 @@
 """`/faq/search`: golden answers for a question, one or many."""
 
-import time
 from typing import Annotated, Any
 
 import msgspec
@@ -9,13 +8,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from service.caches.base import Demands
 from service.errors import FieldError, InvalidRequest, SwitchedOff
-from service.routes.answers import answered_with, demands_of, respond
 from service.routes.batches import answer_each
+from service.routes.caching import answered_with, demands_of, respond
 from service.routes.problems import documented
 from service.routes.requests import ServiceRequest
-from service.search.answering import Answer
 from service.search.faq import FaqRequest, FaqResponse
 from service.telemetry import Stages
 from service.wiring import Services
@@ -46,7 +43,8 @@ async def faq_search(
     stages: NamedDependency[Stages],
 ) -> Response[bytes]:
     """Return the FAQ entries whose questions are nearest to the query."""
-    return respond(request, await _answered(data, services, tenant, demands_of(request.headers, tenant), stages))
+    _check_enabled(services)
+    return respond(request, await services.faq.answer(tenant, data, demands_of(request.headers, tenant), stages))
 
 
 @post("/faq/search/batch", status_code=200, responses=documented(400, 404, 413, 422))
@@ -66,17 +64,9 @@ async def faq_search_batch(
     demands = demands_of(request.headers, tenant)
 
     async def answer(query: FaqRequest) -> msgspec.Raw:
-        return msgspec.Raw((await _answered(query, services, tenant, demands, stages)).body)
+        return msgspec.Raw((await services.faq.answer(tenant, query, demands, stages)).body)
 
     return FaqBatchResponse(await answer_each(data.queries, FaqRequest, answer))
-
-
-async def _answered(request: FaqRequest, services: Services, tenant: str, demands: Demands, stages: Stages) -> Answer:
-    _check_enabled(services)
-    start = time.perf_counter()
-    answer = await services.faq.answer(tenant, request, demands, stages)
-    services.telemetry.observe_faq(answer.outcome, time.perf_counter() - start)
-    return answer
 
 
 def _check_enabled(services: Services) -> None:

@@ -16,8 +16,10 @@ from service.caches.deletions import Scope
 from service.caches.hot import Hot
 from service.errors import FieldError, InvalidRequest, SwitchedOff
 from service.models import SearchRequest
-from service.routes.answers import owner_of
+from service.resilience.budgets import budgeted
+from service.routes.caching import owner_of
 from service.routes.problems import documented, field_error
+from service.routes.records import decoded_id
 from service.routes.requests import ServiceRequest, bounded_body, decode_json
 from service.search.warming import Warmed
 from service.stores.catalog import check_name
@@ -104,7 +106,7 @@ async def delete_cached(
     return await _delete(services, tenant, Scope(kind=kind, collection=collection), kind or "all", dry_run=dry_run)
 
 
-@delete("/performance/cache/{user_id:str}", status_code=200, responses=documented(404, 422, 503))
+@delete("/performance/cache/{user_id:path}", status_code=200, responses=documented(404, 422, 503))
 async def delete_cached_of_user(
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
@@ -112,7 +114,9 @@ async def delete_cached_of_user(
     dry_run: DryRun = False,  # noqa: FBT002  # a query parameter
 ) -> Deleted:
     """Delete what was computed for one end user, whom `X-User-ID` named; at once in every process."""
-    return await _delete(services, tenant, Scope(owner=owner_of(user_id, tenant)), "user", dry_run=dry_run)
+    return await _delete(
+        services, tenant, Scope(owner=owner_of(decoded_id(user_id).encode(), tenant)), "user", dry_run=dry_run
+    )
 
 
 @post(
@@ -131,7 +135,8 @@ async def warm_caches(
         raise SwitchedOff("The caches are switched off by RETRIEVAL_CACHE_ENABLED.")
     wanted = [_search(query, place) for place, query in enumerate(_queries(await bounded_body(request)))]
     requests = [Hot(tenant, "/search", msgspec.json.encode(request)) for request in wanted]
-    return await services.warmer.warm(requests or await services.warmer.hottest())
+    with budgeted(None):
+        return await services.warmer.warm(requests or await services.warmer.hottest())
 
 
 def _queries(body: bytes) -> list[str | dict[str, Any]]:

@@ -75,10 +75,15 @@ def problem_of(error: Exception) -> Problem:
     return Problem(title="Internal error", status=500, detail=detail, request_id=REQUEST_ID.get())
 
 
+def headers_of_problem(problem: Problem) -> dict[str, str]:
+    """Return the headers that a problem's status asks for."""
+    return {"Retry-After": RETRY_AFTER_SECONDS} if problem.status in {429, 503} else {}
+
+
 def respond_with_problem(_: Request[Any, Any, State], error: Exception) -> Response[Problem]:
     """Answer any exception of a route with its problem."""
     problem = problem_of(error)
-    headers = {"Retry-After": RETRY_AFTER_SECONDS} if problem.status in {429, 503} else {}
+    headers = headers_of_problem(problem)
     if isinstance(error, HTTPException) and error.headers:
         headers |= error.headers
     return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)

@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from service.errors import FieldError, InvalidRequest
 from service.models import Fusion, Mode, SearchRequest, SearchResponse
-from service.routes.answers import answered_with, demands_of, respond
 from service.routes.batches import answer_each
+from service.routes.caching import answered_with, demands_of, respond
 from service.routes.problems import documented
 from service.routes.requests import ServiceRequest, decode_json
 from service.search.context import ContextRequest, ContextResponse

@@ -9,16 +9,20 @@ from msgspec import Struct
 
 from service.caches.accounts import Saved
 from service.caches.base import Demands, Tier
-from service.caches.cache import Cache, Computed, Found, Terms
+from service.caches.cache import Cache, Computed, Found, Terms, uncached
 from service.caches.freshness import Freshness
 from service.errors import NotCached
 from service.models import Collection
+from service.search.deadline import search_deadline
 from service.search.popularity import Popularity
 from service.search.prepared import Prepared
 from service.telemetry import Stages
 
 Request = TypeVar("Request", contravariant=True)  # noqa: PLC0105  # of requests there is one name
 Ready = TypeVar("Ready", bound=Prepared)
+
+Observe = Callable[[str, float], None]
+"""Is told the outcome of an answer, and how many seconds it took."""
 
 
 class Flow(Protocol[Request, Ready]):
@@ -60,6 +64,8 @@ class Answering(Generic[Request, Ready]):
         ttl_seconds: Callable[[Collection], float],
         saved: Saved,
         popularity: Popularity,
+        deadline_seconds: float,
+        observe: Observe | None = None,
     ) -> None:
         self._path = path
         self._flow = flow
@@ -68,41 +74,42 @@ class Answering(Generic[Request, Ready]):
         self._freshness = freshness
         self._ttl_seconds = ttl_seconds
         self._popularity = popularity
-
-    async def peek(self, tenant: str, request: Request, demands: Demands) -> Answer | None:
-        """Return the answer if it stands in memory; raises as `answer` does for what the caller did."""
-        if self._cache is None or not demands.reads:
-            return None
-        prepared = await self._flow.prepare(tenant, request)
-        if not self._proves(prepared):
-            return None
-        key = prepared.key
-        found = self._cache.peek(key, self._terms(prepared, demands))
-        if found is None:
-            return None
-        self._note(request, prepared, key, demands)
-        return self._answer(prepared, key, found, demands)
+        self._deadline_seconds = deadline_seconds
+        self._observe = observe
 
     async def answer(self, tenant: str, request: Request, demands: Demands, stages: Stages) -> Answer:
-        """Return the answer from memory, from Redis, or computed; raises what the flow raises, and NotCached."""
+        """Return the answer from memory, from Redis, or computed.
+
+        Raises what the flow raises, DeadlineExceeded, and NotCached where the caller wants nothing computed.
+        """
+        start = time.perf_counter()
         prepared = await self._flow.prepare(tenant, request)
         if not self._proves(prepared):
-            demands = msgspec.structs.replace(demands, reads=False)
+            demands = msgspec.structs.replace(demands, reads=False, minimum_version=prepared.minimum_version)
+        key, terms = prepared.key, self._terms(prepared, demands)
+        self._note(request, prepared, key, demands)
+        found = self._cache.peek(key, terms) if self._cache and demands.reads else None
+        if found is None:
+            async with search_deadline(self._deadline_seconds):
+                found = await self._find(prepared, key, terms, stages)
+        answer = self._answer(prepared, key, found, demands)
+        if self._observe:
+            self._observe(answer.outcome, time.perf_counter() - start)
+        return answer
 
+    async def _find(self, prepared: Ready, key: str, terms: Terms, stages: Stages) -> Found:
         async def compute(_: list[int]) -> list[Computed]:
-            keeper = tenant if demands.stores else None
+            keeper = terms.tenant if terms.demands.stores else None
             response = await self._flow.run(prepared, keeper, stages)
             most = self._freshness.most_ttl_seconds(prepared.collection) if response.is_complete else 0.0
             return [Computed(msgspec.json.encode(response), most)]
 
-        key, terms = prepared.key, self._terms(prepared, demands)
-        if self._cache is None:
-            if demands.only_cached:
-                raise NotCached("The caches are switched off, and `only-if-cached` asks for a cached answer only.")
-            return _computed(key, terms, (await compute([0]))[0])
-        self._note(request, prepared, key, demands)
-        (found,) = await self._cache.get_or_compute([key], terms, compute)
-        return self._answer(prepared, key, found, demands)
+        if self._cache:
+            (found,) = await self._cache.get_or_compute([key], terms, compute)
+            return found
+        if terms.demands.only_cached:
+            raise NotCached("The caches are switched off, and `only-if-cached` asks for a cached answer only.")
+        return uncached((await compute([0]))[0], terms)
 
     def _note(self, request: Request, prepared: Ready, key: str, demands: Demands) -> None:
         if demands.stores:
@@ -136,17 +143,12 @@ class Answering(Generic[Request, Ready]):
             body=cached.value,
             version=cached.version,
             validator=_validator(key, cached.version) if cached.ttl_seconds else "",
-            outcome="hit" if found.tier else "miss" if demands.reads else "bypass",
+            outcome="hit" if found.tier else "miss" if demands.reads and self._cache else "bypass",
             tier=found.tier,
             ttl_seconds=max(0.0, cached.stored + cached.ttl_seconds - time.time()),
             is_collapsed=found.is_collapsed,
             is_kept=found.is_kept,
         )
-
-
-def _computed(key: str, terms: Terms, computed: Computed) -> Answer:
-    validator = _validator(key, terms.version) if computed.ttl_seconds else ""
-    return Answer(body=computed.value, version=terms.version, validator=validator, outcome="bypass")
 
 
 def _validator(key: str, version: str) -> str:

@@ -6,7 +6,6 @@ from msgspec import Meta, Struct
 
 from service.embedders.base import Embedder
 from service.models import Filters, Match, Metadata, MinimumVersion, Passage, Query
-from service.search.deadline import search_deadline
 from service.search.pipeline import checked_query
 from service.search.prepared import Prepared
 from service.stores.base import Store, Vector
@@ -76,11 +75,10 @@ class PreparedFaq(Prepared, frozen=True, kw_only=True):
 class FaqSearch:
     """Answers questions from collections of FAQ entries."""
 
-    def __init__(self, store: Store, embedder: Embedder, defaults: FaqDefaults, deadline_seconds: float) -> None:
+    def __init__(self, store: Store, embedder: Embedder, defaults: FaqDefaults) -> None:
         self._store = store
         self._embedder = embedder
         self._defaults = defaults
-        self._deadline_seconds = deadline_seconds
 
     async def prepare(self, tenant: str, request: FaqRequest) -> PreparedFaq:
         """Check the request; raises as SearchPipeline.prepare does."""
@@ -98,10 +96,9 @@ class FaqSearch:
 
     async def run(self, prepared: PreparedFaq, keeper: str | None, stages: Stages) -> FaqResponse:
         """Return the entries nearest to the query; raises as SearchPipeline.run does."""
-        async with search_deadline(self._deadline_seconds):
-            with stages.time("embed"):
-                vectors = await self._embedder.embed([prepared.query], "query", keeper)
-            answers = await self._nearest_entries(prepared, vectors[0], stages)
+        with stages.time("embed"):
+            vectors = await self._embedder.embed([prepared.query], "query", keeper)
+        answers = await self._nearest_entries(prepared, vectors[0], stages)
         return FaqResponse(
             collection=prepared.collection.name,
             version=prepared.collection.version,

@@ -8,7 +8,6 @@ from itertools import islice
 from service.embedders.base import Embedder
 from service.errors import FieldError, InvalidRequest, ModelUnavailable, StoreUnavailable
 from service.models import LONGEST_QUERY, Hit, Leg, Match, Passage, SearchRequest, SearchResponse
-from service.search.deadline import search_deadline
 from service.search.prepared import Prepared
 from service.search.ranking import Ranked, fuse, rank_leg
 from service.stores.base import Store
@@ -40,10 +39,9 @@ class PreparedSearch(Prepared, frozen=True, kw_only=True):
 class SearchPipeline:
     """Answers searches over collections of documents."""
 
-    def __init__(self, store: Store, embedder: Embedder, deadline_seconds: float) -> None:
+    def __init__(self, store: Store, embedder: Embedder) -> None:
         self._store = store
         self._embedder = embedder
-        self._deadline_seconds = deadline_seconds
 
     async def prepare(self, tenant: str, request: SearchRequest) -> PreparedSearch:
         """Check the request; raises InvalidRequest, UnknownCollection and Conflict for what the caller did."""
@@ -64,12 +62,11 @@ class SearchPipeline:
     async def run(self, prepared: PreparedSearch, keeper: str | None, stages: Stages) -> SearchResponse:
         """Return the passages for a query; its embedding is kept for the tenant `keeper`, None for nobody.
 
-        Raises StoreUnavailable and DeadlineExceeded. Where one leg fails the other answers, marked `degraded`.
+        Raises StoreUnavailable and ModelUnavailable. Where one leg fails the other answers, marked `degraded`.
         """
-        async with search_deadline(self._deadline_seconds):
-            legs, degraded = await self._legs(prepared, keeper, stages)
-            with stages.time("fuse"):
-                hits = await self._hits(prepared, _ranked(legs, prepared.request))
+        legs, degraded = await self._legs(prepared, keeper, stages)
+        with stages.time("fuse"):
+            hits = await self._hits(prepared, _ranked(legs, prepared.request))
         return SearchResponse(
             collection=prepared.collection.name,
             version=prepared.collection.version,

@@ -1,11 +1,13 @@
 """What a caller sees of the caches: with Redis and without."""
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Barrier
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -16,6 +18,9 @@ from tests.tools.servers import redis_server
 
 MOONS = {"query": "Which planet has many moons?", "collection": "planets"}
 PASSWORD = {"query": "How do I reset my password?", "collection": "help"}
+
+
+OWN_TO_EACH = {"x-request-id", "server-timing", "cache-status", "date", "content-length", "transfer-encoding"}
 
 
 @pytest.fixture(scope="module", params=["memory", "redis"])
@@ -210,13 +215,15 @@ def test_deleting_by_kind_and_collection_counts_first_and_then_holds(client: htt
     assert "hit" in status_of(client.post("/faq/search", json=PASSWORD))
 
 
-def test_deleting_what_was_computed_for_a_user(client: httpx.Client) -> None:
-    client.post("/search", json=MOONS, headers={"X-User-ID": "ann"})
+@pytest.mark.parametrize("user", ["ann", "ann@x.org", "Ann Smith", "a/b", "Zoë", "100%"])
+def test_deleting_what_was_computed_for_a_user(client: httpx.Client, user: str) -> None:
+    path = f"/performance/cache/{quote(user, safe='')}"
+    client.post("/search", json=MOONS, headers=[(b"X-User-ID", user.encode())])
     client.post("/faq/search", json=PASSWORD)
     assert client.delete("/performance/cache/bob").json()["entries"] == 0
     assert "hit" in status_of(client.post("/search", json=MOONS))
-    assert client.delete("/performance/cache/ann", params={"dry_run": True}).json()["entries"] == 1
-    assert client.delete("/performance/cache/ann").json()["entries"] == 1
+    assert client.delete(path, params={"dry_run": True}).json()["entries"] == 1
+    assert client.delete(path).json()["entries"] == 1
     assert "fwd=miss" in status_of(client.post("/search", json=MOONS))
     assert "hit" in status_of(client.post("/faq/search", json=PASSWORD))
 
@@ -287,6 +294,55 @@ def test_switched_off_every_answer_is_computed() -> None:
         assert client.get("/health").json()["caches"] == "off"
         assert client.get("/performance/cache-stats").json()["enabled"] is False
         assert client.delete("/performance/cache").status_code == 404
+
+
+def test_a_deletion_that_redis_cannot_be_told_of_holds_here_and_is_not_acknowledged() -> None:
+    with (
+        redis_server() as redis,
+        running_service(redis_url=redis.url) as service,
+        httpx.Client(base_url=service.url) as client,
+    ):
+        client.post("/collections/planets/documents", json=PLANETS)
+        client.post("/search", json=MOONS)
+        redis.kill()
+        assert client.delete("/performance/cache").status_code == 503
+        assert "fwd=miss" in status_of(client.post("/search", json=MOONS))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("/search", MOONS, {}),
+        ("/search", MOONS | {"limit": 0}, {}),
+        ("/search", MOONS | {"collection": "nowhere"}, {}),
+        ("/search", MOONS | {"filters": {"nothing": 1}}, {}),
+        ("/search", MOONS | {"mode": "keyword", "minimum_vector_score": 0.5}, {}),
+        ("/search", PASSWORD, {}),
+        ("/search", MOONS, {"Cache-Control": "only-if-cached"}),
+        ("/search", MOONS, {"Cache-Control": "max-age=x"}),
+        ("/search", {"unknown": 1}, {}),
+        ("/faq/search", PASSWORD, {}),
+        ("/faq/search", PASSWORD | {"limit": 51}, {}),
+        ("/faq/search", MOONS, {}),
+    ],
+)
+def test_a_body_in_pieces_is_answered_as_one_in_one_piece(
+    client: httpx.Client, path: str, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    """Short bodies take a direct way, others that of the framework: nobody can tell which from the answer."""
+
+    def seen(response: httpx.Response) -> tuple[object, ...]:
+        kept = {name: value for name, value in response.headers.items() if name not in OWN_TO_EACH}
+        content = {key: value for key, value in response.json().items() if key != "request_id"}
+        return response.status_code, kept, content
+
+    whole = client.post(path, json=body, headers=headers)
+    client.delete("/performance/cache")
+    encoded = json.dumps(body).encode()
+    pieces = client.post(
+        path, content=iter([encoded[:5], encoded[5:]]), headers=headers | {"Content-Type": "application/json"}
+    )
+    assert seen(whole) == seen(pieces)
 
 
 def test_a_new_process_begins_with_the_hottest_answers(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,16 +3,14 @@
 import asyncio
 import random
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 
-from service.caches.cache import Cache, Computed, Found, Terms
+from service.caches.cache import Cache, Computed, Terms
 from service.caches.deletions import Deletions
 from service.caches.memory import MemoryTier
 from service.caches.redis import open_redis
 from service.caches.shared import SharedTier
-from service.resilience.flights import Flights
 from tests.tools.servers import redis_server
 
 pytestmark = pytest.mark.anyio
@@ -31,8 +29,7 @@ async def test_cancelled_callers_take_nothing_from_the_others() -> None:
         redis = await stack.enter_async_context(open_redis(server.url, max_connections=CONNECTIONS, budget_seconds=5))
         deletions = Deletions(redis, None)
         shared = SharedTier(redis, deletions, compress=False)
-        flights: Flights[Any, Found] = Flights(64)
-        cache = Cache("result", MemoryTier(20_000), shared, deletions, flights, trust_seconds=5)
+        cache = Cache("result", MemoryTier(20_000), shared, deletions, trust_seconds=5, turns=asyncio.Semaphore(64))
 
         async def compute(keys: list[str], places: list[int]) -> list[Computed]:
             await asyncio.sleep(generator.random() * 0.003)

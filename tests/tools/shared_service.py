@@ -73,8 +73,8 @@ def raise_nothing() -> None:
         await self._store.write(collection, documents)
         return collection.version
 
-    async def settle(_: RedisVersions, __: str) -> None:
-        return
+    async def settle(self: RedisVersions, name: str) -> None:
+        del self, name
 
     VersionedStore.write = write  # type: ignore[method-assign]  # that is the damage
     RedisVersions.settle = settle  # type: ignore[method-assign]  # the same

@@ -50,7 +50,7 @@ class Computer:
 
 @pytest.fixture
 def flights() -> Flights[str, Value]:
-    return Flights(limit=4)
+    return Flights()
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def complaints(flights: Flights[str, Value]) -> Any:
     asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
     yield
     await settled()
-    assert (flights._flying, flights._waiters, flights._turns._value) == ({}, {}, 4)
+    assert (flights._flying, flights._waiters) == ({}, {})
     gc.collect()
     assert not heard
 
@@ -200,16 +200,6 @@ async def test_a_computation_that_returns_too_little_is_an_error(flights: Flight
 
     with pytest.raises(ValueError, match="shorter"):
         await flights.share(["a", "b"], compute)
-
-
-async def test_computations_beyond_the_limit_wait_their_turn(flights: Flights[str, Value], computer: Computer) -> None:
-    calls = [begin(flights, computer, str(number)) for number in range(20)]
-    await settled()
-    assert len(computer.calls) == 4
-    calls[-1].cancel()
-    computer.go.set()
-    await asyncio.wait(calls)
-    assert len(computer.calls) == 19
 
 
 async def test_a_computation_sees_the_context_of_the_caller_that_began_it(flights: Flights[str, Value]) -> None:

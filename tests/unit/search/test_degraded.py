@@ -30,7 +30,7 @@ async def searched(store: MemoryStore, embedder: Fixed, mode: Mode) -> SearchRes
     record = Record(id="d", title="", text="a red planet")
     await store.write(collection, [EmbeddedDocument(record, [passage], np.array([[1, 0]], np.float32))])
     request = SearchRequest(query="planet", collection="things", mode=mode)
-    pipeline = SearchPipeline(store, embedder, 10)
+    pipeline = SearchPipeline(store, embedder)
     return await pipeline.run(await pipeline.prepare("t", request), "t", Stages(Telemetry()))
 
 

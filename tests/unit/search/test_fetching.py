@@ -69,12 +69,12 @@ async def filled(store: MemoryStore, kind: str, *entries: EmbeddedDocument) -> N
 
 
 async def searched(store: MemoryStore, request: SearchRequest) -> SearchResponse:
-    pipeline = SearchPipeline(store, Fixed(), 10)
+    pipeline = SearchPipeline(store, Fixed())
     return await pipeline.run(await pipeline.prepare("t", request), None, Stages(Telemetry()))
 
 
 async def asked(store: MemoryStore, limit: int, minimum: float = -1) -> FaqResponse:
-    search = FaqSearch(store, Fixed(), FaqDefaults(limit, minimum), 10)
+    search = FaqSearch(store, Fixed(), FaqDefaults(limit, minimum))
     prepared = await search.prepare("t", FaqRequest(query="any", collection="things"))
     return await search.run(prepared, None, Stages(Telemetry()))
 

@@ -44,12 +44,12 @@ def demands_of(headers: Mapping[str, str], tenant: str) -> Demands:
         stores=stores,
         only_cached="only-if-cached" in directives,
         max_age_seconds=float(max_age) if max_age else None,
-        owner=owner_of(user, tenant) if user else "",
+        owner=owner_of(user.encode("latin-1"), tenant) if user else "",
     )
 
 
-def owner_of(user: str, tenant: str) -> str:
-    """Return what stands for an end user in the caches, where no user id is ever kept."""
+def owner_of(user: bytes, tenant: str) -> str:
+    """Return what stands for an end user in the caches, where no user id is ever kept; `user` as it was sent."""
     return digest("user", tenant, user)
 
 

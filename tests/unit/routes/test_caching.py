@@ -2,7 +2,7 @@ import pytest
 
 from service.caches.base import Demands
 from service.errors import InvalidRequest
-from service.routes.answers import demands_of, headers_of, is_known, owner_of
+from service.routes.caching import demands_of, headers_of, is_known, owner_of
 from service.search.answering import Answer
 
 ANSWER = Answer(body=b"{}", version="v", validator="abc-v", outcome="miss", ttl_seconds=59.6, is_kept=True)
@@ -33,7 +33,7 @@ def test_an_age_that_is_no_whole_number_is_refused(value: str) -> None:
 
 def test_users_are_hashed_for_each_tenant_apart() -> None:
     owner = demands_of({"x-user-id": "ann"}, "t").owner
-    assert owner == owner_of("ann", "t") != owner_of("ann", "other")
+    assert owner == owner_of(b"ann", "t") != owner_of(b"ann", "other")
     assert "ann" not in owner
 
 
