@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from service.caches.base import OUTCOMES, TIERS, Kind, Tier
+from service.caches.base import OUTCOMES, TIERS, Kind, Outcome, Tier
 from service.caches.cache import Cache
 from service.caches.following import Follower
 from service.caches.redis import Redis
@@ -65,7 +65,7 @@ class Saved(Struct):
 
 def account_of(cache: Cache, tier: Tier, entries: int | None, size: int | None) -> TierAccount:
     """Return one tier's account."""
-    hits, misses, bypasses, errors = (cache.counts[tier, outcome] for outcome in OUTCOMES)
+    hits, misses, bypasses, errors = (count_of(cache, tier, outcome) for outcome in OUTCOMES)
     return TierAccount(
         hits=hits,
         misses=misses,
@@ -75,6 +75,12 @@ def account_of(cache: Cache, tier: Tier, entries: int | None, size: int | None) 
         entries=entries,
         bytes=size,
     )
+
+
+def count_of(cache: Cache, tier: Tier, outcome: Outcome) -> int:
+    """Return how often a lookup in a tier had this outcome; errors are also values that Redis did not take."""
+    beside = cache.shared.errors if cache.shared and (tier, outcome) == ("redis", "error") else 0
+    return cache.counts[tier, outcome] + beside
 
 
 def hit_rate(cache: Cache) -> float:
@@ -182,4 +188,4 @@ def _requests(caches: Sequence[Cache]) -> Iterable[tuple[Sequence[str], float]]:
     for cache in caches:
         for tier in TIERS if cache.shared else TIERS[:1]:
             for outcome in OUTCOMES:
-                yield (cache.kind, tier, outcome), cache.counts[tier, outcome]
+                yield (cache.kind, tier, outcome), count_of(cache, tier, outcome)

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
+from functools import partial
 from typing import Final, Self
 
 from msgspec import Struct
@@ -34,6 +35,8 @@ class Followed(Struct):
     used: float
     asked: float
     """When the last question was asked that was answered, or the first."""
+    is_kept: bool
+    """Whether it is followed for the life of the process."""
 
 
 class Follower:
@@ -51,12 +54,14 @@ class Follower:
         self._troubles: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def watch(self, key: str, reread: Reread, distrust: Callable[[], None] | None = None) -> None:
-        """Keep the key current for a minute from now; `distrust` is called at once when it has changed."""
+    def watch(
+        self, key: str, reread: Reread, distrust: Callable[[], None] | None = None, *, is_kept: bool = False
+    ) -> None:
+        """Keep the key current for a minute from now, or for good; `distrust` is called at once when it has changed."""
         if followed := self._followed.get(key):
             followed.used = self._clock()
         else:
-            self._followed[key] = Followed(reread, distrust, self._clock(), self._clock())
+            self._followed[key] = Followed(reread, distrust, self._clock(), self._clock(), is_kept)
 
     def age(self) -> float:
         """Return how many seconds ago what is in use was asked for with success: the oldest of it; 0 without any."""
@@ -82,8 +87,9 @@ class Follower:
 
     def _forget(self) -> None:
         oldest = self._clock() - FORGOTTEN_SECONDS
-        for key in [key for key, followed in self._followed.items() if followed.used < oldest]:
-            del self._followed[key]
+        for key, followed in [*self._followed.items()]:
+            if followed.used < oldest and not followed.is_kept:
+                del self._followed[key]
 
     async def _reread_changed(self) -> None:
         """Re-read what messages named; those that came meanwhile are one round."""
@@ -94,26 +100,31 @@ class Follower:
             await self._reread(changed)
 
     async def _reread(self, keys: Collection[str]) -> None:
-        waiting = iter(keys)
+        waiting, failures = iter(keys), list[Exception]()
 
         async def work() -> None:
             for key in waiting:  # shared by all workers
-                if followed := self._followed.get(key):
-                    asked = self._clock()
-                    await followed.reread()
-                    followed.asked = asked
+                try:
+                    await self._reread_one(key)
+                except Exception as error:  # noqa: BLE001  # the other keys are to be read whatever it is
+                    failures.append(error)
 
-        outcomes = await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(keys)))), return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(keys)))), return_exceptions=True)
         if keys:
             self._note("re-reading", failures[0] if failures else None)
+
+    async def _reread_one(self, key: str) -> None:
+        if followed := self._followed.get(key):
+            asked = self._clock()
+            await followed.reread()
+            followed.asked = asked
 
     async def _listen(self) -> None:
         while True:
             try:
-                async with aclosing(self._redis.messages(CHANNEL)) as messages:
+                is_well = partial(self._note, "listening", None)
+                async with aclosing(self._redis.messages(CHANNEL, is_well)) as messages:
                     async for message in messages:
-                        self._note("listening", None)
                         self._hear(message.decode(errors="replace"))
             except Exception as error:  # noqa: BLE001  # nobody would begin to listen again
                 self._note("listening", error)

@@ -11,7 +11,6 @@ from typing import Any, Final, Literal, TypeVar
 
 from msgspec import Struct
 
-from service.caches.base import Command
 from service.caches.following import CHANNEL, Follower
 from service.caches.redis import Redis
 from service.caches.versions import GHOST, TOKEN_MS, Table, Version, proves
@@ -66,7 +65,7 @@ end
 return {run, number}
 """
 """Does to a ledger what `Ledger` does. The reign is part of the run: a server that was deposed and comes back with an
-older copy has another. The first word of a run is what Redis calls `run_id`."""
+older copy has another."""
 
 Action = Literal["begin", "commit", "abandon", "settle", "refresh"]
 
@@ -126,17 +125,6 @@ class RedisVersions:
         if self._follower:
             self._follower.watch(ledger_key(name), lambda: self.read(name), lambda: self._table.distrust(name))
 
-    def query(self, name: str) -> tuple[str, Command]:
-        """Return key and command of a read that may stand beside others; its reply is for `confirm`."""
-        return ledger_key(name), ("HMGET", ledger_key(name), "run", "n")
-
-    def confirm(self, name: str, reply: Sequence[bytes | None], run: str, sent: float) -> str | None:
-        """Take over the reply of `query`, asked at `sent` of the server of this run; None: it must be `read`."""
-        if name in self._owed or None in reply or not (reply[0] or b"").startswith(f"{run}/".encode()):
-            return None
-        self._learn(name, _version(reply), sent)
-        return self.current(name)
-
     async def read(self, name: str) -> str:
         """Ask Redis for the version. Raises RedisUnavailable."""
         return (await self._change(name, "commit" if name in self._owed else "refresh", "")).text
@@ -148,7 +136,7 @@ class RedisVersions:
         writes go on without Redis.
         """
         try:
-            await self._start(self._change(name, "settle", ""))
+            await asyncio.shield(self._start(self._change(name, "settle", "")))
         except RedisUnavailable:
             if self._writes == "refuse":
                 raise
@@ -181,7 +169,7 @@ class RedisVersions:
 
     async def _begin(self, name: str, token: str) -> None:
         try:
-            await self._start(self._change(name, "begin", token))
+            await asyncio.shield(self._start(self._change(name, "begin", token)))
         except RedisUnavailable as error:
             if self._writes == "refuse":
                 raise RedisUnavailable(

@@ -1,5 +1,6 @@
 """The tier in Redis, which all processes share. Its trouble is never its caller's."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -9,6 +10,8 @@ from service.caches.deletions import Deletions
 from service.caches.redis import Redis
 from service.errors import RedisUnavailable
 from service.telemetry import timed
+
+logger = logging.getLogger(__name__)
 
 MOST_COUNTED: Final = 50_000
 KEYS_OF_CALL: Final = 100
@@ -21,6 +24,9 @@ class SharedTier:
         self._redis = redis
         self._deletions = deletions
         self._compress = compress
+        self.errors = 0
+        """Values that Redis did not take, or that are not ours, since the start."""
+        self._is_failing = False
 
     async def read(self, keys: Sequence[str], tenant: str) -> list[Cached | None] | None:
         """Return what is readable of the keys, in one round trip; None where Redis does not answer."""
@@ -34,6 +40,7 @@ class SharedTier:
         found = [decode(value) if isinstance(value, bytes) else None for value in values]
         unreadable = [key for key, value, one in zip(keys, values, found, strict=True) if value is not None and not one]
         if unreadable:
+            self.errors += len(unreadable)
             await self.remove(unreadable)
         return found
 
@@ -45,8 +52,13 @@ class SharedTier:
         ]
         try:
             await self._redis.run_many(calls)
-        except RedisUnavailable:
-            return
+        except RedisUnavailable as error:
+            self.errors += len(calls)
+            if not self._is_failing:
+                logger.warning("values are not kept in Redis: %s", error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
 
     async def remove(self, keys: Sequence[str]) -> None:
         """Free the room of the keys; where Redis does not answer they expire by themselves."""

@@ -70,10 +70,6 @@ class Ledger(Struct, frozen=True):
         """Take note of what happened without a writer: another reign of the server, and tokens that expired."""
         return self.healed(server).expired(server)
 
-    def read(self, run: str) -> Version | None:
-        """Return the version if the server of this run has confirmed it; plain fields say no more."""
-        return Version(self.run, self.n) if self.run == run else None
-
     @property
     def version(self) -> Version:
         """The version after a refresh."""

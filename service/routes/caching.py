@@ -4,17 +4,21 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from litestar import Request, Response
-from litestar.datastructures import State
+from litestar import Response
 from litestar.openapi import ResponseSpec
 
 from service.caches.base import Demands, digest
 from service.errors import FieldError, InvalidRequest
+from service.routes.requests import ServiceRequest
 from service.search.answering import Answer
 
 JSON: Final = "application/json"
-MAX_AGE: Final = re.compile(r"[0-9]{1,10}")
-VALIDATOR: Final = re.compile(r'(?:W/)?"([^"]*)"|(\*)')
+PRIVATE: Final = {"cache-control": "private, no-cache", "vary": "Authorization"}
+"""Of every answer: shared caches on the way must not give one caller's answer to another."""
+MAX_AGE: Final = re.compile(r"[0-9]+")
+DIGITS: Final = 10
+"""Of an age; longer ones are for ever."""
+VALIDATOR: Final = re.compile(r'"([^"]*)"')
 PLAIN: Final = Demands()
 
 
@@ -40,12 +44,16 @@ def demands_of(headers: Mapping[str, str], tenant: str) -> Demands:
         raise InvalidRequest(FieldError("Cache-Control", f"max-age is a whole number of seconds, not {max_age!r}"))
     stores = "no-store" not in directives
     return Demands(
-        reads=stores and "no-cache" not in directives and max_age != "0",
+        reads=stores and "no-cache" not in directives and (max_age is None or max_age.strip("0") != ""),
         stores=stores,
         only_cached="only-if-cached" in directives,
-        max_age_seconds=float(max_age) if max_age else None,
+        max_age_seconds=_seconds(max_age) if max_age else None,
         owner=owner_of(user.encode("latin-1"), tenant) if user else "",
     )
+
+
+def _seconds(digits: str) -> float:
+    return float(digits) if len(digits) <= DIGITS else float("inf")
 
 
 def owner_of(user: bytes, tenant: str) -> str:
@@ -55,7 +63,7 @@ def owner_of(user: bytes, tenant: str) -> str:
 
 def headers_of(answer: Answer) -> dict[str, str]:
     """Return the headers that tell what the caches did, and that let the caller ask for changes only."""
-    headers = {"cache-control": "private, no-cache", "vary": "Authorization", "cache-status": _cache_status(answer)}
+    headers = PRIVATE | {"cache-status": _cache_status(answer)}
     if answer.validator:
         headers["etag"] = f'W/"{answer.validator}"'
     return headers
@@ -65,13 +73,13 @@ def is_known(answer: Answer, if_none_match: str | None) -> bool:
     """Whether the caller holds this very answer already."""
     if not if_none_match or not answer.validator:
         return False
-    return any(tag == answer.validator or star for tag, star in VALIDATOR.findall(if_none_match))
+    return if_none_match.strip() == "*" or answer.validator in VALIDATOR.findall(if_none_match)
 
 
-def respond(request: Request[Any, Any, State], answer: Answer) -> Response[bytes]:
+def respond(request: ServiceRequest, answer: Answer) -> Response[bytes]:
     """Return the answer, or 304 where the caller holds it already."""
     headers = headers_of(answer)
-    if is_known(answer, request.headers.get("if-none-match")):
+    if is_known(answer, request.joined_headers.get("if-none-match")):
         return Response(b"", status_code=304, headers=headers)
     return Response(answer.body, media_type=JSON, headers=headers)
 

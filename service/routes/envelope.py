@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -67,7 +68,7 @@ class _Exchange:
         self._telemetry = telemetry
         self._scope = scope
         self._send = send
-        self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self._headers = _joined(scope["headers"])
         given = self._headers.get("x-request-id", "")
         self._request_id = given if KEPT_REQUEST_ID.fullmatch(given) else str(uuid4())
         self._stages = Stages(telemetry)
@@ -128,3 +129,12 @@ class _Exchange:
             fields = {"method": self._scope["method"], "route": self._route(), "status": self._status}
             stages = {stage: round(spent * 1000, 2) for stage, spent in self._stages.seconds.items()}
             logger.log(level, "request", extra=fields | {"milliseconds": round(seconds * 1000, 2), "stages": stages})
+
+
+def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by name; lines of the same name are one value (RFC 9110)."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in lines:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers

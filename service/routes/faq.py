@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from service.errors import FieldError, InvalidRequest, SwitchedOff
 from service.routes.batches import answer_each
-from service.routes.caching import answered_with, demands_of, respond
+from service.routes.caching import PRIVATE, answered_with, demands_of, respond
 from service.routes.problems import documented
 from service.routes.requests import ServiceRequest
 from service.search.faq import FaqRequest, FaqResponse
@@ -44,10 +44,10 @@ async def faq_search(
 ) -> Response[bytes]:
     """Return the FAQ entries whose questions are nearest to the query."""
     _check_enabled(services)
-    return respond(request, await services.faq.answer(tenant, data, demands_of(request.headers, tenant), stages))
+    return respond(request, await services.faq.answer(tenant, data, demands_of(request.joined_headers, tenant), stages))
 
 
-@post("/faq/search/batch", status_code=200, responses=documented(400, 404, 413, 422))
+@post("/faq/search/batch", status_code=200, responses=documented(400, 404, 413, 422), response_headers=PRIVATE)
 async def faq_search_batch(
     request: ServiceRequest,
     data: JSONBody[FaqBatch],
@@ -61,7 +61,7 @@ async def faq_search_batch(
     if len(data.queries) > most:
         raise InvalidRequest(FieldError("/queries", f"at most {most} queries in one request"))
 
-    demands = demands_of(request.headers, tenant)
+    demands = demands_of(request.joined_headers, tenant)
 
     async def answer(query: FaqRequest) -> msgspec.Raw:
         return msgspec.Raw((await services.faq.answer(tenant, query, demands, stages)).body)

@@ -92,6 +92,7 @@ async def cache_stats(services: NamedDependency[Services]) -> CacheStats:
 
 @delete("/performance/cache", status_code=200, responses=documented(404, 422, 503))
 async def delete_cached(
+    request: ServiceRequest,
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
     kind: FromQuery[Kind | None] = None,
@@ -99,6 +100,9 @@ async def delete_cached(
     dry_run: DryRun = False,  # noqa: FBT002  # a query parameter
 ) -> Deleted:
     """Delete the caller's cached values, of one kind or of one collection; at once in every process."""
+    request.check_parameters({"kind", "collection", "dry_run"})
+    if request.scope["raw_path"].partition(b"?")[0].endswith(b"/"):
+        raise InvalidRequest(FieldError("", "name the user after the slash, or leave the slash out to delete all"))
     if collection is not None:
         check_name(collection, "?collection")
         if kind == "embedding":
@@ -108,12 +112,14 @@ async def delete_cached(
 
 @delete("/performance/cache/{user_id:path}", status_code=200, responses=documented(404, 422, 503))
 async def delete_cached_of_user(
+    request: ServiceRequest,
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
     user_id: FromPath[str],
     dry_run: DryRun = False,  # noqa: FBT002  # a query parameter
 ) -> Deleted:
     """Delete what was computed for one end user, whom `X-User-ID` named; at once in every process."""
+    request.check_parameters({"dry_run"})
     return await _delete(
         services, tenant, Scope(owner=owner_of(decoded_id(user_id).encode(), tenant)), "user", dry_run=dry_run
     )

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from service.errors import FieldError, InvalidRequest
 from service.models import Fusion, Mode, SearchRequest, SearchResponse
 from service.routes.batches import answer_each
-from service.routes.caching import answered_with, demands_of, respond
+from service.routes.caching import PRIVATE, answered_with, demands_of, respond
 from service.routes.problems import documented
 from service.routes.requests import ServiceRequest, decode_json
 from service.search.context import ContextRequest, ContextResponse
@@ -55,7 +55,9 @@ async def search(
     stages: NamedDependency[Stages],
 ) -> Response[bytes]:
     """Return the passages for a query."""
-    return respond(request, await services.search.answer(tenant, data, demands_of(request.headers, tenant), stages))
+    return respond(
+        request, await services.search.answer(tenant, data, demands_of(request.joined_headers, tenant), stages)
+    )
 
 
 @get("/search", responses=ANSWERED | documented(400, 404, 409, 422, 503, 504))
@@ -75,8 +77,7 @@ async def search_by_parameters(
     minimum_version: Annotated[str | None, QueryParameter(max_length=256)] = None,
 ) -> Response[bytes]:
     """Return the passages for a query given as parameters."""
-    if unknown := sorted(request.query_params.keys() - PARAMETERS):
-        raise InvalidRequest(*(FieldError(f"?{name}", "unknown parameter") for name in unknown))
+    request.check_parameters(PARAMETERS)
     wanted = SearchRequest(
         query=q,
         collection=collection,
@@ -88,10 +89,12 @@ async def search_by_parameters(
         minimum_vector_score=minimum_vector_score,
         minimum_version=minimum_version,
     )
-    return respond(request, await services.search.answer(tenant, wanted, demands_of(request.headers, tenant), stages))
+    return respond(
+        request, await services.search.answer(tenant, wanted, demands_of(request.joined_headers, tenant), stages)
+    )
 
 
-@post("/search/batch", status_code=200, responses=documented(400, 413, 422))
+@post("/search/batch", status_code=200, responses=documented(400, 413, 422), response_headers=PRIVATE)
 async def search_batch(
     request: ServiceRequest,
     data: JSONBody[SearchBatch],
@@ -100,7 +103,7 @@ async def search_batch(
     stages: NamedDependency[Stages],
 ) -> SearchBatchResponse:
     """Answer many searches; each fails alone, in its place."""
-    demands = demands_of(request.headers, tenant)
+    demands = demands_of(request.joined_headers, tenant)
 
     async def answer(query: SearchRequest) -> msgspec.Raw:
         return msgspec.Raw((await services.search.answer(tenant, query, demands, stages)).body)
@@ -108,7 +111,12 @@ async def search_batch(
     return SearchBatchResponse(await answer_each(data.queries, SearchRequest, answer))
 
 
-@post("/search/context", status_code=200, responses=documented(400, 404, 409, 413, 422, 503, 504))
+@post(
+    "/search/context",
+    status_code=200,
+    responses=documented(400, 404, 409, 413, 422, 503, 504),
+    response_headers=PRIVATE,
+)
 async def search_context(
     request: ServiceRequest,
     data: JSONBody[ContextRequest],
@@ -117,7 +125,7 @@ async def search_context(
     stages: NamedDependency[Stages],
 ) -> ContextResponse:
     """Return text ready for a prompt, with citations."""
-    return await services.context.build(tenant, data, demands_of(request.headers, tenant), stages)
+    return await services.context.build(tenant, data, demands_of(request.joined_headers, tenant), stages)
 
 
 def _filters(parameter: str | None) -> dict[str, Any] | None:

@@ -229,10 +229,29 @@ def test_deleting_what_was_computed_for_a_user(client: httpx.Client, user: str) 
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"kind": "everything"}, {"kind": "embedding", "collection": "planets"}, {"collection": "No!"}]
+    "parameters",
+    [
+        "?kind=everything",
+        "?kind=embedding&collection=planets",
+        "?collection=No!",
+        "?dryrun=true",
+        "?dry_run=true&dry_run=false",
+        "/",
+        "/ann?kind=result",
+    ],
 )
-def test_a_deletion_that_means_nothing_is_refused(client: httpx.Client, parameters: dict[str, str]) -> None:
-    assert client.delete("/performance/cache", params=parameters).status_code == 422
+def test_a_deletion_that_means_nothing_is_refused(client: httpx.Client, parameters: str) -> None:
+    client.post("/search", json=MOONS)
+    assert client.delete(f"/performance/cache{parameters}").status_code == 422
+    assert "hit" in status_of(client.post("/search", json=MOONS))
+
+
+@pytest.mark.parametrize("way", ["direct", "in pieces"])
+def test_header_lines_of_one_name_are_one_value(client: httpx.Client, way: str) -> None:
+    body = json.dumps(MOONS).encode()
+    lines = [("Cache-Control", "max-age=60"), ("Cache-Control", "no-store"), ("Content-Type", "application/json")]
+    content = body if way == "direct" else iter([body])
+    assert "stored" not in status_of(client.post("/search", content=content, headers=lines))
 
 
 def test_warming_makes_hits(client: httpx.Client) -> None:

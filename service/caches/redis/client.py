@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
@@ -83,10 +83,13 @@ class Redis:
                 if cursor == b"0":
                     break
 
-    async def messages(self, channel: str) -> AsyncGenerator[bytes, None]:
+    async def messages(
+        self, channel: str, on_listening: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[bytes, None]:
         """Listen on a connection of its own, from when the first message is asked for.
 
-        Raises RedisUnavailable when the connection breaks; the caller tries again.
+        Calls `on_listening` when Redis has confirmed it: no later message is missed. Raises RedisUnavailable when the
+        connection breaks; the caller tries again.
         """
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -103,6 +106,8 @@ class Redis:
                 is_pinged = reply is None
                 if is_pinged:
                     await connection.send_command("PING")
+                elif reply[0] == b"subscribe":
+                    on_listening()
                 elif reply[0] == b"message":
                     yield reply[2]
         except (RedisError, OSError) as error:

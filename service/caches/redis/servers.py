@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
@@ -23,6 +24,9 @@ PROBE: tuple[Command, ...] = (("EXISTS", "retrieval:probe"),)
 """Needs the server's data: it fails while a server loads, has lost its master, runs a script or is cut off."""
 SICK = frozenset({"LOADING", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "UNKILLABLE", "NOAUTH"})
 """Error replies that say that the server answers nothing well: the breaker counts them."""
+CONNECTING_SECONDS = CONNECT_SECONDS + 0.05
+"""For a probe to get a link: the pool gives up before, and says why."""
+LEFT_ALONE = "it is left alone for a moment, as it failed"
 LINK_IS_WRONG = frozenset({"READONLY", "NOAUTH"})
 """The link leads to a master that is one no more, or was never let in: another may do better."""
 
@@ -44,6 +48,8 @@ class Server:
         self._slow_seconds = allowance.budget_seconds / 2
         self._budget_seconds = allowance.budget_seconds
         self._pool = Pool(open_link, allowance.max_connections, allowance.health_check_seconds)
+        self._limits: set[Limit] = set()
+        """Of the calls under way."""
         self._probing: asyncio.Task[None] | None = None
         self._is_complained_of = False
 
@@ -58,10 +64,15 @@ class Server:
         return self._pool.idle
 
     async def ask(self, commands: Sequence[Command], seconds: float) -> Replies:
-        """Send commands in one write on one link and read all replies, within so many seconds."""
+        """Send commands in one write on one link and read all replies, within so many seconds.
+
+        When the breaker opens, the calls under way end too, but for the slow ones: they are those that it opened for,
+        and a server that answers slowly may yet answer them.
+        """
         if self.breaker.is_open:
-            raise RedisUnavailable(f"{self.name} is left alone for a moment, as it failed.")
+            raise RedisUnavailable(f"{self.name}: {LEFT_ALONE}")
         limit = Limit(seconds, self._slow_seconds, self._was_slow)
+        self._limits.add(limit)
         try:
             replies = await self._exchange(commands, limit)
         except (LinkLost, TimeoutError) as error:
@@ -70,6 +81,7 @@ class Server:
                 self._failed(reason)
             raise RedisUnavailable(f"{self.name}: {reason}") from error
         finally:
+            self._limits.discard(limit)
             limit.close()
         if not limit.was_slow:
             self.breaker.succeeded()
@@ -128,6 +140,9 @@ class Server:
         self.breaker.trip(reason)
         if self._probing is None or self._probing.done():
             self._pool.retire()  # who knows which of them are well
+            for limit in self._limits:
+                if not limit.was_slow:
+                    limit.end(LEFT_ALONE)
             self._probing = asyncio.create_task(self._probe_until_well(), context=Context())
 
     async def _probe_until_well(self) -> None:
@@ -140,7 +155,7 @@ class Server:
 
     async def _probe(self) -> bool:
         """Make one exchange on a link, and tell whether it was good and quick; connecting may take its time."""
-        connecting = Limit(CONNECT_SECONDS, CONNECT_SECONDS, lambda: None)
+        connecting = Limit(CONNECTING_SECONDS, math.inf, lambda: None)
         limit = connecting
         try:
             self._pool.give(self._pool.take() or await self._wait_for_link(connecting))

@@ -11,6 +11,7 @@ class DictTier:
     def __init__(self) -> None:
         self.values: dict[str, Cached] = {}
         self.is_down = False
+        self.errors = 0
 
     async def read(self, keys: Sequence[str], _: str) -> list[Cached | None] | None:
         return None if self.is_down else [self.values.get(key) for key in keys]

@@ -17,6 +17,8 @@ ANSWER = Answer(body=b"{}", version="v", validator="abc-v", outcome="miss", ttl_
         ("no-store", Demands(reads=False, stores=False)),
         ("max-age=0", Demands(reads=False, max_age_seconds=0)),
         ('max-age="60"', Demands(max_age_seconds=60)),
+        ("max-age=00", Demands(reads=False, max_age_seconds=0)),
+        ("max-age=" + "9" * 5000, Demands(max_age_seconds=float("inf"))),
         ("only-if-cached, max-age=5", Demands(only_cached=True, max_age_seconds=5)),
         ("no-transform, unknown=1", Demands()),
     ],
@@ -25,7 +27,7 @@ def test_cache_control_becomes_demands(control: str, demands: Demands) -> None:
     assert demands_of({"cache-control": control}, "t") == demands
 
 
-@pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "99999999999"])
+@pytest.mark.parametrize("value", ["", "x", "-1", "1.5"])
 def test_an_age_that_is_no_whole_number_is_refused(value: str) -> None:
     with pytest.raises(InvalidRequest, match="max-age is a whole number"):
         demands_of({"cache-control": f"max-age={value}"}, "t")
@@ -48,6 +50,7 @@ def test_users_are_hashed_for_each_tenant_apart() -> None:
         ('"abc"', False),
         ("abc-v", False),
         ('"a*b"', False),
+        ("foo*", False),
     ],
 )
 def test_a_validator_is_recognised(given: str | None, expected: bool) -> None:  # noqa: FBT001
