@@ -17,10 +17,11 @@ LONGEST_LIFE_SECONDS: Final = 90_000
 DELETE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local latest = math.max(tonumber(redis.call('HGET', KEYS[1], 'latest') or 0) + 1, tonumber(ARGV[4]) + 1, now)
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
+local latest = math.max((tonumber(redis.call('HGET', KEYS[1], 'latest')) or 0) + 1, tonumber(ARGV[4]) + 1, now)
 local old = redis.call('HGETALL', KEYS[1])
 for place = 1, #old, 2 do
-  if tonumber(old[place + 1]) < now - ARGV[2] then redis.call('HDEL', KEYS[1], old[place]) end
+  if (tonumber(old[place + 1]) or 0) < now - ARGV[2] then redis.call('HDEL', KEYS[1], old[place]) end
 end
 local number = string.format('%.0f', latest)
 redis.call('HSET', KEYS[1], 'latest', number, ARGV[1], number)
@@ -114,9 +115,9 @@ class Deletions:
             for name, number in [*self._owed.get(tenant, {}).items()]:
                 await self._tell(tenant, name, number, self._redis)
             replies = await self._redis.run(_key(tenant), ("HGETALL", _key(tenant)))
-            fields = replies.values[0]
+            fields = replies.values[0] or []  # None: somebody put something else there
             pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
-            self._learn(tenant, {name.decode(): int(number) for name, number in pairs})
+            self._learn(tenant, {name.decode("latin-1"): int(number) for name, number in pairs if number.isdigit()})
             self._heard.add(tenant)
 
     def _learn(self, tenant: str, numbers: Mapping[str, int]) -> None:

@@ -6,7 +6,7 @@ from secrets import token_hex
 
 import pytest
 
-from service.caches.following import FORGOTTEN_SECONDS, Follower
+from service.caches.following import AT_ONCE, FORGOTTEN_SECONDS, Follower
 from service.caches.ledgers import RedisVersions
 from service.caches.redis import Redis, open_redis
 from service.errors import RedisUnavailable
@@ -114,7 +114,18 @@ async def test_redis_may_go_and_come_back_and_the_log_says_it_once(name: str, ca
     assert len(fails) == 1
 
 
-async def test_one_key_that_cannot_be_read_keeps_no_other_back(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_says_that_listening_goes_well_before_anything_is_heard(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "service.caches.following")
+    with redis_server() as server:
+        async with open_redis(server.url, budget_seconds=5.0) as redis, Follower(redis, every_seconds=0.01):
+            await eventually(lambda: server.say("PUBSUB", "NUMSUB", "retrieval:changes").endswith("1"))
+            server.kill()
+            await eventually(lambda: "listening what is kept in Redis fails" in caplog.text)
+            server.restart()
+            await eventually(lambda: "listening what is kept in Redis goes well again" in caplog.text)
+
+
+async def test_keys_that_cannot_be_read_keep_no_other_back(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     reads: list[str] = []
 
     async def read() -> None:
@@ -124,7 +135,8 @@ async def test_one_key_that_cannot_be_read_keeps_no_other_back(redis: Redis, cap
         raise RedisUnavailable("refused")
 
     async with Follower(redis, every_seconds=0.01) as follower:
-        follower.watch("bad", fail)
+        for number in range(AT_ONCE + 1):
+            follower.watch(f"bad {number}", fail)
         follower.watch("good", read)
         await eventually(lambda: len(reads) > 2)
     assert caplog.text.count("refused") == 1

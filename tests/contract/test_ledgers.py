@@ -66,19 +66,6 @@ async def test_a_write_is_told_on_the_channel(redis: Redis, name: str) -> None:
         assert await asyncio.wait_for(heard, PATIENCE_SECONDS) == ledger_key(name).encode()
 
 
-async def test_a_version_is_read_beside_other_things(redis: Redis, name: str) -> None:
-    versions = RedisVersions(redis)
-    key, command = versions.query(name)
-    missing = await redis.run(key, command)
-    assert versions.confirm(name, missing.values[0], missing.run, 0.0) is None
-    read = await RedisVersions(redis).read(name)
-    replies = await redis.run(key, ("GET", f"{key}:value"), command)
-    now = asyncio.get_running_loop().time()
-    assert versions.confirm(name, replies.values[1], replies.run, now) == read
-    assert versions.confirm(name, replies.values[1], "f" * 40, now) is None
-    assert versions.confirm(name, replies.values[1], "", now) is None
-
-
 async def test_a_writer_that_died_raises_the_version_when_its_token_expires(redis: Redis, name: str) -> None:
     dying, reader = RedisVersions(redis, token_ms=1), RedisVersions(redis)
     before = await reader.read(name)
@@ -131,6 +118,30 @@ async def test_a_cancelled_write_raises_the_version(redis: Redis, name: str) -> 
     await versions.close()
     assert task.cancelled()
     assert await RedisVersions(redis).read(name) != before
+
+
+async def test_who_leaves_while_redis_answers_breaks_nothing_off(server: RunningRedis, redis: Redis, name: str) -> None:
+    settling, beginning = RedisVersions(redis), RedisVersions(redis)
+    before = await settling.read(name)
+    async with RedisVersions(redis).write(name):
+        server.freeze()
+        try:
+            tasks = [asyncio.create_task(settling.settle(name)), asyncio.create_task(begin(beginning, name))]
+            await asyncio.sleep(0.05)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        finally:
+            server.thaw()
+        await settling.close()
+        await beginning.close()
+        assert settling.last(name) not in {None, before}
+        assert beginning.last(name) is not None
+
+
+async def begin(versions: RedisVersions, name: str) -> None:
+    async with versions.write(name):
+        pytest.fail("the store must not be touched")
 
 
 async def test_a_full_redis_refuses_to_begin_and_lets_finish(server: RunningRedis, redis: Redis, name: str) -> None:
@@ -210,11 +221,9 @@ async def test_a_write_may_be_allowed_without_redis(name: str, caplog: pytest.Lo
             assert not versions.proves(name, before)
             assert "without Redis" in caplog.text
             server.restart()
-            key, command = versions.query(name)
             after = await eventually_read(versions, name)
             assert after not in {before, write.version}
-            replies = await redis.run(key, command)
-            assert versions.confirm(name, replies.values[0], replies.run, asyncio.get_running_loop().time()) == after
+            assert versions.current(name) == await RedisVersions(redis).read(name) == after
 
 
 def replicate(replica: RunningRedis, master: RunningRedis) -> None:

@@ -79,7 +79,7 @@ class Redis:
             while True:
                 command = "SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_OF_PAGE
                 ((cursor, keys),) = _values([command], (await server.ask([command], self._budget_seconds)).values)
-                yield [key.decode() for key in keys]
+                yield [key.decode(errors="replace") for key in keys]  # what is not ours may be named anyhow
                 if cursor == b"0":
                     break
 
