@@ -10,7 +10,6 @@ from msgspec import Struct
 from service.caches.accounts import Saved, export, export_faq, export_redis, export_savings, summing_up
 from service.caches.embeddings import CachedEmbedder
 from service.caches.freshness import Freshness, OwnVersions
-from service.caches.hot import FileHotList, RedisHotList
 from service.caches.opening import Caches, open_caches
 from service.embedders.base import Embedder, Model
 from service.embedders.batching import open_embedder
@@ -19,6 +18,7 @@ from service.models import Collection, SearchRequest
 from service.search.answering import Answering, Flow, Observe
 from service.search.context import ContextBuilder
 from service.search.faq import FaqDefaults, FaqRequest, FaqSearch, PreparedFaq
+from service.search.hottest import FileHotList, RedisHotList
 from service.search.pipeline import PreparedSearch, SearchPipeline
 from service.search.popularity import Popularity
 from service.search.warming import Warmer
@@ -69,8 +69,9 @@ async def open_services(
         store, freshness = await stack.enter_async_context(opened)
         services = join_services(settings, telemetry, store, freshness, embedder, caches)
         await services.warmer.warm(await services.warmer.hottest())
-        if caches:
+        if caches and settings.warm_queries:
             await stack.enter_async_context(services.warmer.saving())
+        if caches:
             await stack.enter_async_context(summing_up(caches.all))
         yield services
 

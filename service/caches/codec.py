@@ -8,7 +8,14 @@ from typing import Final
 from zlib import crc32
 
 import zstandard
-from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdCompressor, ZstdDecompressor, ZstdError
+from zstandard import (
+    DICT_TYPE_RAWCONTENT,
+    ZstdCompressionDict,
+    ZstdCompressionParameters,
+    ZstdCompressor,
+    ZstdDecompressor,
+    ZstdError,
+)
 
 from service.caches.base import Cached
 
@@ -18,7 +25,10 @@ COMPRESSED: Final = 0x11
 """Formats. A change of the layout takes new numbers: releases of before and after miss each other's values."""
 LARGEST_VALUE: Final = 32 << 20
 """Bytes that a compressed value may grow to; a larger one is not ours."""
-LEVEL: Final = 3
+LEVEL: Final = 5
+"""Of zstandard. Answers to 250 real queries (cisi, banking77) over cisi and PEPs, half of them unseen when this was
+chosen, shrink by 61 %, 10 kB in 0.13 ms, and come back in 0.02 ms. Level 3: 60 %, 0.07 ms; level 6: 62 %, 0.18 ms.
+"""
 MOST_NAME_BYTES: Final = 255
 MOST_MILLISECONDS: Final = (1 << 32) - 1
 START: Final = struct.Struct("<2sBI")
@@ -26,8 +36,14 @@ START: Final = struct.Struct("<2sBI")
 FIELDS: Final = struct.Struct("<QdIBB")
 """Epoch, stored, milliseconds to live, bytes of version and of owner. Version, owner and value follow."""
 BODY: Final = START.size + FIELDS.size
+HEAD: Final = BODY + 2 * MOST_NAME_BYTES
+"""Bytes within which version and owner stand."""
 DICTIONARY: Final = Path(__file__).with_name("dictionary.txt").read_bytes()
-"""What answers have in common: JSON's key names, and English words. Results are too short to repeat them often."""
+"""What answers have in common: English words and phrases, the commonest last, then JSON's key names.
+
+Results are too short to repeat them often. The 6,000 words are of embedders/vocabulary, the phrases everybody's: none
+was looked for in what the dictionary is measured on. With 2,500 words and no phrases answers shrink by 60 %.
+"""
 SEEDS: Final = {PLAIN: PLAIN, COMPRESSED: crc32(DICTIONARY)}
 """Where the checksum begins: a changed dictionary makes misses of what was compressed with the one before."""
 
@@ -37,8 +53,9 @@ class _Zstandard(threading.local):
 
     def __init__(self) -> None:
         dictionary = ZstdCompressionDict(DICTIONARY, dict_type=DICT_TYPE_RAWCONTENT)
-        dictionary.precompute_compress(level=LEVEL)
-        self.compress = ZstdCompressor(level=LEVEL, dict_data=dictionary, write_content_size=True).compress
+        parameters = ZstdCompressionParameters.from_level(LEVEL, write_content_size=True)
+        dictionary.precompute_compress(compression_params=parameters)
+        self.compress = ZstdCompressor(dict_data=dictionary, compression_params=parameters).compress
         self.decompress = ZstdDecompressor(dict_data=dictionary, max_window_size=LARGEST_VALUE).decompress
 
 
@@ -84,6 +101,14 @@ def decode(data: bytes) -> Cached | None:
         )
     except (ZstdError, UnicodeDecodeError):  # whoever wrote this knows our checksum, but not our layout
         return None
+
+
+def owner_in(head: bytes) -> str:
+    """Return the owner that the first HEAD bytes of a value name; empty where they name none, or are not ours."""
+    if len(head) < BODY or head[:2] != MAGIC:
+        return ""
+    *_, version_bytes, owner_bytes = FIELDS.unpack_from(head, START.size)
+    return head[BODY + version_bytes :][:owner_bytes].decode(errors="replace")
 
 
 def _decompressed(frame: bytes) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from service.caches.base import LAYOUT, Cached, Kind
-from service.caches.codec import decode, encode
+from service.caches.codec import HEAD, decode, encode, owner_in
 from service.caches.deletions import Deletions
 from service.caches.redis import Redis
 from service.errors import RedisUnavailable
@@ -76,9 +76,8 @@ class SharedTier:
                 keys.update(page)
                 continue
             for some in _slices(page):
-                values = await self._redis.run_many([(key, ("GET", key)) for key in some])
-                found = [decode(value) if isinstance(value, bytes) else None for value in values]
-                keys.update(key for key, cached in zip(some, found, strict=True) if cached and cached.owner == owner)
+                heads = await self._redis.run_many([(key, ("GETRANGE", key, 0, HEAD - 1)) for key in some])
+                keys.update(key for key, head in zip(some, heads, strict=True) if owner_in(head or b"") == owner)
         return keys
 
     async def size(self, kind: Kind) -> tuple[int, int] | None:

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import rich_click as click
 import uvloop
@@ -20,7 +21,7 @@ from service.errors import InvalidSettings, RetrievalError
 from service.routes.envelope import Envelope
 from service.settings import Settings, check_listen, exports_spans, load_settings
 from service.telemetry import Telemetry, configure_logging
-from service.wiring import OpenStore, open_services, open_store
+from service.wiring import OpenStore, Services, open_services, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -62,31 +63,70 @@ def _check_free(settings: Settings) -> None:
 
 
 async def serve_until_told(settings: Settings, telemetry: Telemetry, open_store: OpenStore = open_store) -> None:
-    """Serve until SIGTERM or SIGINT, then drain."""
-    async with open_services(settings, telemetry, open_store) as services:
-        host, port = settings.address
-        app = create_app(services)
-        server = Server(
-            app,
-            address=host,
-            port=port,
-            interface=Interfaces.ASGINL,
-            log_enabled=False,
-            backlog=1024,
-            backpressure=10_000,
-        )
-        told_to_stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told_to_stop.set)
-        logger.info("ready", extra={"listen": settings.listen, "model": services.embedder.card.name})
-        serving = asyncio.create_task(server.serve())
-        waiting = asyncio.create_task(told_to_stop.wait())
-        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        server.stop()  # type: ignore[no-untyped-call]  # granian has no annotations here
-        await _drain(serving, app, settings.request_deadline_seconds + GRACE_SECONDS)
-        logger.info("stopped")
+    """Serve until SIGTERM or SIGINT, then drain. A start that is told to stop ends there, whatever it waits for."""
+    told_to_stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        try:
+            async with _ended_when(told_to_stop):
+                services = await stack.enter_async_context(open_services(settings, telemetry, open_store))
+        except _ToldToStop:
+            logger.info("stopped before it was ready")
+            return
+        await _serve(services, told_to_stop)
+    logger.info("stopped")
+
+
+class _ToldToStop(Exception):
+    """The start was told to stop."""
+
+
+@asynccontextmanager
+async def _ended_when(told_to_stop: asyncio.Event) -> AsyncIterator[None]:
+    """Let the signals set the event from now on, and cancel the block if one comes in it: raises _ToldToStop then."""
+    try:
+        async with asyncio.timeout(None) as block:
+
+            def stop() -> None:
+                if not told_to_stop.is_set():
+                    told_to_stop.set()
+                    block.reschedule(0)
+
+            _when_told(stop)
+            try:
+                yield
+            finally:
+                _when_told(told_to_stop.set)
+    except TimeoutError:
+        if not block.expired():
+            raise
+        raise _ToldToStop from None
+
+
+def _when_told(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+async def _serve(services: Services, told_to_stop: asyncio.Event) -> None:
+    settings = services.settings
+    host, port = settings.address
+    app = create_app(services)
+    server = Server(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGINL,
+        log_enabled=False,
+        backlog=1024,
+        backpressure=10_000,
+    )
+    logger.info("ready", extra={"listen": settings.listen, "model": services.embedder.card.name})
+    serving = asyncio.create_task(server.serve())
+    waiting = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    server.stop()  # type: ignore[no-untyped-call]  # granian has no annotations here
+    await _drain(serving, app, settings.request_deadline_seconds + GRACE_SECONDS)
 
 
 async def _drain(serving: asyncio.Task[None], app: Envelope, seconds: float) -> None:

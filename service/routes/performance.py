@@ -13,7 +13,6 @@ from msgspec import Meta, Struct
 from service.caches.accounts import Savings, TierAccount, hit_rate
 from service.caches.base import Kind
 from service.caches.deletions import Scope
-from service.caches.hot import Hot
 from service.errors import FieldError, InvalidRequest, SwitchedOff
 from service.models import SearchRequest
 from service.resilience.budgets import budgeted
@@ -21,6 +20,7 @@ from service.routes.caching import owner_of
 from service.routes.problems import documented, field_error
 from service.routes.records import decoded_id
 from service.routes.requests import ServiceRequest, bounded_body, decode_json
+from service.search.hottest import Hot
 from service.search.warming import Warmed
 from service.stores.catalog import check_name
 from service.timings import Timing

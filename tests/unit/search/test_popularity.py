@@ -1,9 +1,7 @@
-from pathlib import Path
-
 import pytest
 
-from service.caches.hot import FileHotList, Hot
-from service.search.popularity import MOST_WATCHED, Popularity
+from service.search.hottest import Hot
+from service.search.popularity import LARGEST_BODY, MOST_WATCHED, Popularity
 
 QUERY = b'{"query":"tea"}'
 
@@ -19,7 +17,10 @@ def note(popularity: Popularity, *callers: str, key: str = "k") -> None:
         (["ann"] * 4, False),
         (["ann", "bob"], False),
         (["ann", "bob", "cid"], True),
-        (["ann"] * 5, True),
+        (["ann"] * 50, False),
+        (["ann", "ann", "ann", "ann", "bob"], True),
+        ([""] * 4, False),
+        ([""] * 5, True),
     ],
 )
 def test_a_query_is_written_down_once_enough_have_asked_it(callers: list[str], is_kept: bool) -> None:  # noqa: FBT001
@@ -52,16 +53,20 @@ def test_only_so_many_requests_are_watched() -> None:
     assert popularity.take() == []
 
 
-@pytest.mark.anyio
-async def test_the_list_outlives_the_process(tmp_path: Path) -> None:
-    hot = [Hot("t", "/search", b'{"query":"%d"}' % number) for number in range(3)]
-    await FileHotList(tmp_path / "hot").add([(hot[0], 2), (hot[1], 5)])
-    await FileHotList(tmp_path / "hot").add([(hot[0], 1), (hot[2], 1)])
-    assert await FileHotList(tmp_path / "hot").read(2) == [hot[1], hot[0]]
+def test_what_was_not_asked_for_the_longest_is_forgotten_first() -> None:
+    popularity = Popularity()
+    note(popularity, "ann", "bob", key="first")
+    for number in range(MOST_WATCHED - 1):
+        note(popularity, "ann", key=str(number))
+    note(popularity, "bob", key="first")
+    note(popularity, "ann", key="one more")
+    note(popularity, "cid", key="first")
+    assert [count for _, count in popularity.take()] == [4]
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("content", [b"", b"rubbish", b"\x91\x92\xc4\x01x\xcb\x00\x00\x00\x00\x00\x00\x00\x00"])
-async def test_a_damaged_list_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "hot").write_bytes(content)
-    assert await FileHotList(tmp_path / "hot").read(10) == []
+@pytest.mark.parametrize(("length", "is_kept"), [(LARGEST_BODY, True), (LARGEST_BODY + 1, False)])
+def test_a_long_request_is_not_written_down(length: int, is_kept: bool) -> None:  # noqa: FBT001  # a case
+    popularity = Popularity()
+    for caller in "abcdef":
+        popularity.note("t", "/search", "k", caller, lambda: bytes(length))
+    assert bool(popularity.take()) == is_kept

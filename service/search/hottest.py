@@ -1,5 +1,7 @@
 """The list of the hottest requests, kept from one process' life to the next: in Redis, or in the data directory."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,20 +66,28 @@ class FileHotList:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._writing = threading.Lock()
 
     async def add(self, counts: Sequence[tuple[Hot, int]]) -> None:
-        if not counts:
-            return
-        weights = self._weights()
-        for hot, count in counts:
-            member = msgspec.msgpack.encode(hot)
-            weights[member] = weights.get(member, 0.0) + count * _weight()
-        kept = sorted(weights.items(), key=lambda item: -item[1])[:MOST_KEPT]
-        partial = self._file.with_suffix(".partial")
-        partial.write_bytes(msgspec.msgpack.encode(kept))
-        partial.replace(self._file)
+        if counts:
+            await asyncio.to_thread(self._add, counts)
 
     async def read(self, most: int) -> list[Hot]:
+        return await asyncio.to_thread(self._read, most)
+
+    def _add(self, counts: Sequence[tuple[Hot, int]]) -> None:
+        with self._writing:  # whoever waited for the last writing may have given up: its thread goes on
+            weights = self._weights()
+            for hot, count in counts:
+                member = msgspec.msgpack.encode(hot)
+                weights[member] = weights.get(member, 0.0) + count * _weight()
+            kept = sorted(weights.items(), key=lambda item: -item[1])[:MOST_KEPT]
+            partial = self._file.with_suffix(".partial")
+            partial.touch(mode=0o600)  # it holds what people asked
+            partial.write_bytes(msgspec.msgpack.encode(kept))
+            partial.replace(self._file)
+
+    def _read(self, most: int) -> list[Hot]:
         ordered = sorted(self._weights().items(), key=lambda item: -item[1])
         return [hot for member, _ in ordered[:most] if (hot := _decoded(member))]
 
@@ -96,5 +106,5 @@ def _decoded(member: bytes) -> Hot | None:
     """Return a member of the list; None where another release or anybody else wrote it."""
     try:
         return msgspec.msgpack.decode(member, type=Hot)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
