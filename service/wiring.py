@@ -87,23 +87,19 @@ def join_services(
     """Build the flows over a store, an embedder and the caches."""
     saved, popularity = Saved(), Popularity()
 
+    results, deadline = caches.result if caches else None, settings.request_deadline_seconds
+
     def cached() -> Embedder:
-        """Return the embedder behind its cache; each user of one has counts of its own."""
-        ttl = settings.embedding_cache_ttl_seconds
-        return CachedEmbedder(embedder, caches.embedding, ttl, saved) if caches else embedder
+        return _cached(embedder, caches, settings, saved)
 
     def answering(path: str, flow: Flow[Any, Any], usual_ttl: float, observe: Observe | None) -> Answering[Any, Any]:
-        def ttl(collection: Collection) -> float:
-            return settings.policy_result_cache_ttl_seconds if collection.cache == "policy" else usual_ttl
-
-        results, deadline = caches.result if caches else None, settings.request_deadline_seconds
+        ttl = _ttl(settings, usual_ttl)
         return Answering(path, flow, results, freshness, ttl, saved, popularity, deadline, observe)
 
     defaults = FaqDefaults(limit=settings.faq_max_results, minimum_score=settings.faq_min_similarity)
     for_faq = cached()
+    searching = answering("/search", SearchPipeline(store, cached()), settings.search_result_cache_ttl_seconds, None)
     faq = FaqSearch(store, for_faq, defaults)
-    search = SearchPipeline(store, cached())
-    searching = answering("/search", search, settings.search_result_cache_ttl_seconds, None)
     asking = answering("/faq/search", faq, settings.faq_result_cache_ttl_seconds, telemetry.observe_faq)
     services = Services(
         settings=settings,
@@ -126,6 +122,17 @@ def join_services(
     )
     export_metrics(services, for_faq)
     return services
+
+
+def _cached(embedder: Embedder, caches: Caches | None, settings: Settings, saved: Saved) -> Embedder:
+    """Return the embedder behind its cache; each user of one has counts of its own."""
+    ttl = settings.embedding_cache_ttl_seconds
+    return CachedEmbedder(embedder, caches.embedding, ttl, saved) if caches else embedder
+
+
+def _ttl(settings: Settings, usual: float) -> Callable[[Collection], float]:
+    """Return how many seconds results of a collection are kept."""
+    return lambda collection: settings.policy_result_cache_ttl_seconds if collection.cache == "policy" else usual
 
 
 def export_metrics(services: Services, for_faq: Embedder) -> None:

@@ -103,6 +103,11 @@ def decode(data: bytes) -> Cached | None:
         return None
 
 
+def is_of_another_release(data: bytes) -> bool:
+    """Whether the value is one of ours in a format that this release does not know."""
+    return len(data) >= START.size and data[:2] == MAGIC and data[2] not in SEEDS
+
+
 def owner_in(head: bytes) -> str:
     """Return the owner that the first HEAD bytes of a value name; empty where they name none, or are not ours."""
     if len(head) < BODY or head[:2] != MAGIC:

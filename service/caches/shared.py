@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from service.caches.base import LAYOUT, Cached, Kind
-from service.caches.codec import HEAD, decode, encode, owner_in
+from service.caches.codec import HEAD, decode, encode, is_of_another_release, owner_in
 from service.caches.deletions import Deletions
 from service.caches.redis import Redis
 from service.errors import RedisUnavailable
@@ -38,7 +38,9 @@ class SharedTier:
         except RedisUnavailable:
             return None
         found = [decode(value) if isinstance(value, bytes) else None for value in values]
-        unreadable = [key for key, value, one in zip(keys, values, found, strict=True) if value is not None and not one]
+        unreadable = [
+            key for key, value, one in zip(keys, values, found, strict=True) if not one and _is_foreign(value)
+        ]
         if unreadable:
             self.errors += len(unreadable)
             await self.remove(unreadable)
@@ -96,6 +98,11 @@ class SharedTier:
         except RedisUnavailable:
             return None
         return entries, size
+
+
+def _is_foreign(value: object) -> bool:
+    """Whether what was found under a key of ours is nobody's of ours, whichever release wrote it."""
+    return value is not None and not (isinstance(value, bytes) and is_of_another_release(value))
 
 
 def _slices(keys: Sequence[str]) -> Iterator[Sequence[str]]:

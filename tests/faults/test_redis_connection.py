@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,7 +22,7 @@ from tests.faults.asking import (
     works_again,
 )
 from tests.tools.running import free_port
-from tests.tools.servers import Proxy, RunningRedis, proxy_to, redis_cluster, redis_server
+from tests.tools.servers import Proxy, RunningRedis, redis_cluster, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -32,19 +31,6 @@ pytestmark = pytest.mark.anyio
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """The event loop that the service runs on; the contract of Redis is tested on Python's own."""
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-def server() -> Iterator[RunningRedis]:
-    with redis_server() as started:
-        started.say("SET", "a", "value of a")
-        yield started
-
-
-@pytest.fixture
-def proxy(server: RunningRedis) -> Iterator[Proxy]:
-    with proxy_to(server.port) as started:
-        yield started
 
 
 async def test_redis_may_be_dead_at_the_start_and_come_later(caplog: pytest.LogCaptureFixture) -> None:

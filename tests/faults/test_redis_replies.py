@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from service.caches.redis import Redis
 from service.errors import RedisUnavailable
 from tests.faults.asking import connections, get, is_well, opened, outcomes, until, until_well, works_again
 from tests.tools.running import free_port
-from tests.tools.servers import Proxy, RunningRedis, proxy_to, redis_server
+from tests.tools.servers import Proxy, RunningRedis, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -21,19 +21,6 @@ pytestmark = pytest.mark.anyio
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """The event loop that the service runs on; the contract of Redis is tested on Python's own."""
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-def server() -> Iterator[RunningRedis]:
-    with redis_server() as started:
-        started.say("SET", "a", "value of a")
-        yield started
-
-
-@pytest.fixture
-def proxy(server: RunningRedis) -> Iterator[Proxy]:
-    with proxy_to(server.port) as started:
-        yield started
 
 
 async def test_a_full_redis_refuses_writes_and_goes_on_reading() -> None:

@@ -24,6 +24,7 @@ from service.caches.codec import (
     START,
     decode,
     encode,
+    is_of_another_release,
     owner_in,
 )
 
@@ -176,3 +177,9 @@ def test_the_owner_is_read_from_the_head_alone(compress: bool) -> None:  # noqa:
     data = encode(cached, compress=compress)
     assert owner_in(data[:HEAD]) == cached.owner
     assert [owner_in(foreign) for foreign in (b"", b"short", b"\x80\x04" + b"." * 100)] == ["", "", ""]
+
+
+def test_a_format_of_another_release_is_told_from_rubbish() -> None:
+    data = encode(Cached(value=b"x", stored=1.0, ttl_seconds=1.0), compress=False)
+    assert is_of_another_release(data[:2] + b"\x77" + data[3:])
+    assert not any(is_of_another_release(other) for other in (data, b"", b"\xc3r", b"\x80\x04rubbish"))

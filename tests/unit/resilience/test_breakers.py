@@ -3,19 +3,7 @@
 import pytest
 
 from service.resilience.breakers import FAILURES_IN_A_ROW, PROBE_SECONDS, Breaker
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.unit.resilience.clock import Clock
 
 
 @pytest.fixture

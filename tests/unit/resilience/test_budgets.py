@@ -5,19 +5,7 @@ import asyncio
 import pytest
 
 from service.resilience.budgets import REDIS_BUDGET, Budget, budgeted
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.unit.resilience.clock import Clock
 
 
 @pytest.fixture
