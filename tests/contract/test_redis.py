@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -148,9 +148,11 @@ async def test_messages_are_heard_on_a_channel(redis: Redis) -> None:
     async with aclosing(redis.messages("news")) as messages:
         first = asyncio.ensure_future(anext(messages))
         while not first.done():  # until it has subscribed
-            await redis.run("any", ("PUBLISH", "news", ANY_BYTES))
+            with suppress(RedisUnavailable):  # a busy machine may keep a new connection waiting
+                await redis.run("any", ("PUBLISH", "news", ANY_BYTES))
             await asyncio.sleep(0.01)
         assert await first == ANY_BYTES
+        await until_well(redis)
         await redis.run("any", ("PUBLISH", "other", "not for us"), ("PUBLISH", "news", "last"))
         heard = ANY_BYTES
         while heard == ANY_BYTES:
