@@ -86,7 +86,6 @@ def join_services(
 ) -> Services:
     """Build the flows over a store, an embedder and the caches."""
     saved, popularity = Saved(), Popularity()
-
     results, deadline = caches.result if caches else None, settings.request_deadline_seconds
 
     def cached() -> Embedder:

@@ -13,8 +13,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from service.errors import Stopping
-from service.resilience.budgets import REDIS_BUDGET, Budget
-from service.routes.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, SERVER_ERRORS, is_failure, problem_of
+from service.resilience.budgets import Budget, budgeted
+from service.routes.problems import MEDIA_TYPE, SERVER_ERRORS, headers_of_problem, is_failure, problem_of
 from service.telemetry import REQUEST_ID, RUNNING_STAGES, Stages, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,8 @@ class Envelope:
         if scope["type"] == ScopeType.HTTP:
             # Routes see the path as it was sent: an id may hold an encoded slash.
             scope["path"] = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-            token = REDIS_BUDGET.set(Budget(self._redis_budget_seconds))
-            await self._run(_Exchange(self._app, self._telemetry, scope, send), receive)
-            REDIS_BUDGET.reset(token)
+            with budgeted(Budget(self._redis_budget_seconds)):
+                await self._run(_Exchange(self._app, self._telemetry, scope, send), receive)
         else:
             await self._app(scope, receive, send)
 
@@ -102,7 +101,8 @@ class _Exchange:
     async def _refuse(self) -> None:
         """Answer what was cancelled; only a stop of the service does that."""
         problem = problem_of(Stopping("The service stops now. What it acknowledged is kept; send the request again."))
-        headers = [(b"content-type", MEDIA_TYPE.encode()), (b"retry-after", RETRY_AFTER_SECONDS.encode())]
+        more = headers_of_problem(problem) | {"content-type": MEDIA_TYPE}
+        headers = [(name.encode(), value.encode()) for name, value in more.items()]
         await self._send_answer({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self._send_answer(
             {"type": "http.response.body", "body": msgspec.json.encode(problem), "more_body": False}

@@ -77,7 +77,7 @@ def problem_of(error: Exception) -> Problem:
 
 def headers_of_problem(problem: Problem) -> dict[str, str]:
     """Return the headers that a problem's status asks for."""
-    return {"Retry-After": RETRY_AFTER_SECONDS} if problem.status in {429, 503} else {}
+    return {"retry-after": RETRY_AFTER_SECONDS} if problem.status in {429, 503} else {}
 
 
 def respond_with_problem(_: Request[Any, Any, State], error: Exception) -> Response[Problem]:
