@@ -13,6 +13,7 @@ COMMANDS = {
     "ingest": ("service.commands.ingest:ingest", "Import files, folders, JSON Lines or CSV into a collection."),
     "search": ("service.commands.search:search", "Search a collection, or ask a FAQ."),
     "evaluate": ("service.commands.evaluate:evaluate", "Measure the search quality over judged queries."),
+    "keys": ("service.commands.keys:keys", "Create, list and revoke API keys."),
     "model": ("service.commands.model:model", "List embedding models, or compile one."),
 }
 

@@ -60,8 +60,24 @@ class DataDirectoryError(RetrievalError):
     """The data directory is owned by another process, of another format, or cannot be used."""
 
 
+class InvalidKeyFile(RetrievalError):
+    """The file of API keys is not there, cannot be used or cannot be written; the message says where and why."""
+
+
+class Unauthenticated(RetrievalError):
+    """The caller sent no API key, or none that there is."""
+
+
+class Forbidden(RetrievalError):
+    """The caller's API key lacks the scope; the message names it. Nothing of what is asked for was looked at."""
+
+
 class StoreUnavailable(RetrievalError):
     """The store did not answer; the same request may succeed later."""
+
+
+class CollectionChanged(RetrievalError):
+    """The collection got or lost a generation since its entry was read; what is done again with the new entry fits."""
 
 
 class RedisUnavailable(RetrievalError):

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 Kind = Literal["documents", "faq"]
 FieldType = Literal["keyword", "integer", "number", "date", "boolean", "keyword[]"]
@@ -12,6 +12,7 @@ CachePolicy = Literal["default", "policy"]
 Mode = Literal["hybrid", "vector", "keyword"]
 Fusion = Literal["relative", "rrf"]
 Leg = Literal["vector", "keyword"]
+Strategy = Literal["empty", "exact", "filtered", "unfiltered"]
 
 Scalar = str | int | float | bool
 Metadata = dict[str, Any]
@@ -21,6 +22,7 @@ DEFAULT_TENANT = "default"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """Of collections and fields."""
 RESERVED_FIELDS = frozenset({"document_id", "title", "text", "position", "updated_at", "any_of", "none_of"})
+TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """What no text may hold: NUL and lone surrogates."""
 LONGEST_QUERY = 4_096
@@ -33,6 +35,22 @@ PASSAGE_NAMESPACE = UUID("6f2c1f0e-7a4b-5d1c-9a53-0d5c3f1b8e21")
 def passage_id(document_id: str, position: int) -> str:
     """Return the id of a document's passage: the same at every import, so that rewriting overwrites."""
     return str(uuid5(PASSAGE_NAMESPACE, f"{position}/{document_id}"))
+
+
+GenerationState = Literal["building", "comparing", "waiting", "kept"]
+
+
+class Generation(Struct, frozen=True, kw_only=True):
+    """A physical index of a collection beside the live one: the next, or the one before, kept for rollback."""
+
+    number: int
+    physical: str = ""
+    fingerprint: str = ""
+    model: str = ""
+    passage_tokens: int = 0
+    state: GenerationState = "building"
+    detail: str = ""
+    """What came of building and comparing it, for whoever asks."""
 
 
 class Collection(Struct, frozen=True, kw_only=True):
@@ -50,6 +68,32 @@ class Collection(Struct, frozen=True, kw_only=True):
     """Of the embedding model whose vectors it holds."""
     version: str = ""
     """Opaque; another after every acknowledged write."""
+    model: str = ""
+    """Name of the embedding model; empty: that of the settings."""
+    passage_tokens: int = 0
+    """Longest passage; 0: as long as the model reads."""
+    other: Generation | None = None
+    """Written to beside the live generation, and not searched."""
+    is_beside: bool = False
+    """Whether this addresses a generation that is not the live one."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What tells its generations from those of another entry: their indexes, the live one's last."""
+        return (self.other.physical, self.physical) if self.other else (self.physical,)
+
+    def at(self, generation: Generation) -> "Collection":
+        """Return what addresses that generation in a store: its index in place of the live one's."""
+        return structs.replace(
+            self,
+            generation=generation.number,
+            physical=generation.physical,
+            fingerprint=generation.fingerprint,
+            model=generation.model,
+            passage_tokens=generation.passage_tokens,
+            other=None,
+            is_beside=True,
+        )
 
 
 class CollectionSize(Struct, frozen=True):
@@ -131,6 +175,7 @@ Filters = Annotated[
         "any_of and none_of nest",
     ),
 ]
+Explain = Annotated[bool, Meta(description="tell what was made of the filters; such an answer is never cached")]
 MinimumVersion = (
     Annotated[
         str,
@@ -138,6 +183,31 @@ MinimumVersion = (
     ]
     | None
 )
+
+
+class ConditionPlan(Struct, frozen=True):
+    """A term of a filter with how selective it is taken to be; null where no statistics of its field are known yet."""
+
+    field: str
+    """Or `any_of` or `none_of`, for a group as a whole."""
+    operator: str
+    estimate: int | None
+    """Passages that meet it."""
+    fraction: float | None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What was made of the filters of a search."""
+
+    strategy: Strategy
+    expected: bool = False
+    """The store decides for itself; this is what is expected of it."""
+    reason: str
+    conditions: list[ConditionPlan] = []
+    """Most selective first."""
+    estimated_matches: int | None = None
+    matches: int | None = None
+    """Counted."""
 
 
 class SearchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,6 +222,7 @@ class SearchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     filters: Filters = None
     minimum_vector_score: Annotated[float, Meta(ge=-1, le=1)] | None = None
     minimum_version: MinimumVersion = None
+    explain: Explain = False
 
 
 class SearchResponse(Struct, frozen=True, kw_only=True):
@@ -165,8 +236,10 @@ class SearchResponse(Struct, frozen=True, kw_only=True):
     degraded: list[Leg]
     """Legs that failed; the other one answered alone."""
     hits: list[Hit]
+    plan: Plan | UnsetType = UNSET
+    """For whoever asked for it."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether it may be cached."""
-        return not self.degraded
+        """Whether it may be cached; a plan is told as it is now."""
+        return not self.degraded and self.plan is UNSET

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,9 +26,15 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
 
     listen: str = "127.0.0.1:8000"
     workers: Annotated[int, Meta(ge=1, le=1)] = 1
-    store: Literal["embedded"] = "embedded"
+    store: Literal["embedded", "weaviate"] = "embedded"
     data_dir: Path = Path("data")
     embedded_index_at: Positive = 50_000
+    weaviate_url: str = "http://127.0.0.1:8080"
+    weaviate_grpc_address: str = "127.0.0.1:50051"
+    weaviate_api_key: str = ""
+    weaviate_replication: Annotated[int, Meta(ge=1, le=99)] = 1
+    weaviate_consistency: Literal["one", "quorum", "all"] = "quorum"
+    weaviate_budget_ms: Positive = 1000
     redis_url: str = ""
     redis_password: str = ""
     redis_max_connections: Positive = 50
@@ -52,9 +59,20 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     faq_min_similarity: Annotated[float, Meta(ge=-1, le=1)] = 0.85
     faq_max_results: Annotated[int, Meta(ge=1, le=50)] = 10
     faq_batch_size: Annotated[int, Meta(ge=1, le=1000)] = 50
+    api_keys_file: str = ""
     request_deadline_seconds: Annotated[float, Meta(gt=0)] = 10.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_enabled: bool = True
+
+    @property
+    def weaviate_urls(self) -> list[str]:
+        """The parts of `weaviate_url`."""
+        return [url.strip() for url in self.weaviate_url.split(",")]
+
+    @property
+    def weaviate_grpc_addresses(self) -> list[str]:
+        """The parts of `weaviate_grpc_address`."""
+        return [address.strip() for address in self.weaviate_grpc_address.split(",")]
 
     @property
     def address(self) -> tuple[str, int]:
@@ -77,6 +95,7 @@ def load_settings(environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
     except msgspec.ValidationError as error:
         raise InvalidSettings(_explain(str(error), values)) from None
     check_listen(settings)
+    check_weaviate(settings)
     return settings, [_unknown(name, known) for name in sorted(given.keys() - set(known))]
 
 
@@ -107,11 +126,33 @@ def check_listen(settings: Settings) -> None:
         raise InvalidSettings(f"{PREFIX}LISTEN: write host:port, for example 127.0.0.1:8000.") from None
     if not 0 <= port <= 65535:  # noqa: PLR2004  # the range of ports
         raise InvalidSettings(f"{PREFIX}LISTEN: the port must lie between 0 and 65535.")
-    if host not in LOOPBACK:
+    if host not in LOOPBACK and not settings.api_keys_file:
         raise InvalidSettings(
-            f"{PREFIX}LISTEN is {settings.listen!r}: without API keys the service answers on loopback only; use "
-            f"127.0.0.1:{port}, and put a proxy that authenticates before it.",
+            f"{PREFIX}LISTEN is {settings.listen!r}: without API keys the service answers on loopback only; name a "
+            f"file of keys in {PREFIX}API_KEYS_FILE (`retrieval keys create` writes one), or use 127.0.0.1:{port}.",
         )
+
+
+def check_weaviate(settings: Settings) -> None:
+    """Raise InvalidSettings where an address of Weaviate cannot be one."""
+    for url in settings.weaviate_urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not _is_address(parts.netloc, needs_port=False):
+            raise InvalidSettings(f"{PREFIX}WEAVIATE_URL: {url!r} is none; write for example http://127.0.0.1:8080.")
+    for address in settings.weaviate_grpc_addresses:
+        if not _is_address(address):
+            raise InvalidSettings(
+                f"{PREFIX}WEAVIATE_GRPC_ADDRESS: {address!r} is not host:port; write for example 127.0.0.1:50051."
+            )
+
+
+def _is_address(address: str, *, needs_port: bool = True) -> bool:
+    try:
+        parts = urlsplit(f"//{address}")
+        is_complete = bool(parts.hostname) and (parts.port is not None or not needs_port)
+    except ValueError:
+        return False
+    return is_complete and parts.netloc == address and "@" not in address
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:

@@ -21,6 +21,8 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 RUNNING_STAGES: ContextVar["Stages | None"] = ContextVar("stages", default=None)
 """Of the request that is being answered."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+FRACTIONS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
+RATIOS = (0.1, 0.25, 0.5, 0.8, 0.95, 1.05, 1.25, 2, 4, 10)
 STAGES = ("embed", "vector", "keyword", "fuse", "redis")
 LOGGED = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"}
 
@@ -32,6 +34,7 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self.tracer = _exporting_tracer() if exports_spans else trace.NoOpTracer()
         self._exports_spans = exports_spans
+        self._breakers: dict[str, Callable[[], bool]] = {}
         self._by_status: dict[tuple[str, int], Histogram] = {}
         self._by_route: dict[str, Recent] = defaultdict(Recent)
         self._requests = self._histogram(
@@ -44,6 +47,20 @@ class Telemetry:
         faq = self._histogram("faq_retrieval_latency_seconds", "Time of a FAQ search", ["cache"])
         self._faq = {outcome: faq.labels(outcome) for outcome in ("hit", "miss")}
         self.faq_results = {"hit": 0, "miss": 0}
+        self.plans: dict[str, int] = {}
+        """Searches by strategy."""
+        self.add_source(
+            "retrieval_plan",
+            "Searches by how they were done",
+            ["strategy"],
+            lambda: [((name,), count) for name, count in self.plans.items()],
+        )
+        self._fractions = self._histogram(
+            "retrieval_filter_fraction", "Part of a collection that a filter lets through, estimated", [], FRACTIONS
+        )
+        self._plan_errors = self._histogram(
+            "retrieval_plan_error_ratio", "Estimated by actual matches of a filter, one added to each", [], RATIOS
+        )
         self.active = 0
         """Requests and streams in progress."""
         self.add_source(
@@ -101,6 +118,16 @@ class Telemetry:
         self._faq[known].observe(seconds)
         self.faq_results[known] += 1
 
+    def observe_plan(self, strategy: str, fraction: float | None) -> None:
+        """Take note of a plan, and of the part of the collection that its filter is taken to let through."""
+        self.plans[strategy] = self.plans.get(strategy, 0) + 1
+        if fraction is not None:
+            self._fractions.observe(fraction)
+
+    def observe_plan_error(self, ratio: float) -> None:
+        """Take note of an estimate whose truth became known: estimated by actual matches."""
+        self._plan_errors.observe(ratio)
+
     def add_source(
         self,
         name: str,
@@ -114,6 +141,18 @@ class Telemetry:
         kind = CounterMetricFamily if is_counter else GaugeMetricFamily
         self.registry.register(_Source(lambda: kind(name, documentation, labels=labels), read))
 
+    def add_breaker(self, dependency: str, is_open: Callable[[], bool]) -> None:
+        """Export whether a dependency is left alone."""
+        if not self._breakers:
+            description = "1 while a dependency is left alone, because it failed"
+            self.add_source(
+                "retrieval_breaker_open", description, ["dependency"], self._open_breakers, is_counter=False
+            )
+        self._breakers[dependency] = is_open
+
+    def _open_breakers(self) -> Iterable[tuple[Sequence[str], float]]:
+        return [((dependency,), float(is_open())) for dependency, is_open in self._breakers.items()]
+
     @contextmanager
     def request_span(self, name: str, headers: Mapping[str, str]) -> Iterator[trace.Span]:
         """Open the span of one request, under the caller's trace where `traceparent` names one."""
@@ -124,8 +163,10 @@ class Telemetry:
         with self.tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.SERVER) as span:
             yield span
 
-    def _histogram(self, name: str, documentation: str, labels: list[str]) -> Histogram:
-        return Histogram(name, documentation, labels, registry=self.registry, buckets=BUCKETS)
+    def _histogram(
+        self, name: str, documentation: str, labels: list[str], buckets: Sequence[float] = BUCKETS
+    ) -> Histogram:
+        return Histogram(name, documentation, labels, registry=self.registry, buckets=buckets)
 
 
 class _Source(Collector):

@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-from scripts.bench import http, imports, peers, quality, start, stores
+from scripts.bench import cluster, http, imports, peers, quality, reindex, start, stores, weaviate
 from scripts.bench.caches import frozen, hits, policy, published, redis_hits, suites, throughput
 from scripts.bench.figures import Figure, table
 
@@ -19,6 +19,9 @@ PARTS = {
     "http": http.measure,
     "quality": quality.measure,
     "imports": imports.measure,
+    "reindex": reindex.measure,
+    "weaviate": weaviate.measure,
+    "cluster": cluster.measure,
     "peers": peers.measure,
     "hits": hits.measure,
     "redis": redis_hits.measure,

@@ -144,14 +144,9 @@ def export_faq(embeddings: Mapping[str, int], telemetry: Telemetry) -> None:
 
 def export_redis(redis: Redis, follower: Follower, telemetry: Telemetry) -> None:
     """Export whether Redis is left alone, and how old what is known of it may be."""
-
-    def is_open() -> Iterable[tuple[Sequence[str], float]]:
-        return [(("redis",), float(redis.is_open))]
-
     age = "Seconds since Redis was last heard of the versions and deletions in use"
     telemetry.add_source("retrieval_version_age_seconds", age, [], lambda: [((), follower.age())], is_counter=False)
-    description = "1 while a dependency is left alone, because it failed"
-    telemetry.add_source("retrieval_breaker_open", description, ["dependency"], is_open, is_counter=False)
+    telemetry.add_breaker("redis", lambda: redis.is_open)
 
 
 @asynccontextmanager

@@ -9,16 +9,23 @@ from service.caches.accounts import Saved
 from service.caches.base import Demands, Tier, digest, key_prefix
 from service.caches.cache import Cache, Computed, Terms
 from service.caches.vectors import from_bytes, rounded, to_bytes
-from service.embedders.base import Embedder, Purpose, Vectors
+from service.embedders.base import Embedder, Embedders, Purpose, Vectors
 
 
 class CachedEmbedder:
     """An Embedder before which embeddings are looked up. What is cached and what is computed are the same numbers."""
 
-    def __init__(self, embedder: Embedder, cache: Cache, ttl_seconds: float, saved: Saved) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        cache: Cache,
+        ttl_seconds: float,
+        saved: Saved,
+        counts: Counter[str] | None = None,
+    ) -> None:
         self.card = embedder.card
         self.tokenizer = embedder.tokenizer
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter() if counts is None else counts
         """Texts by `hit` and `miss`, of whoever uses this object."""
         self._embedder = embedder
         self._cache = cache
@@ -53,3 +60,22 @@ class CachedEmbedder:
             self.counts["hit" if tier else "miss"] += 1
             if tier:
                 self._saved.spare_embedding(text)
+
+
+class CachedEmbedders:
+    """The Embedders port with the cache before each; `counts` are those of all together."""
+
+    def __init__(self, embedders: Embedders, cache: Cache, ttl_seconds: float, saved: Saved) -> None:
+        self.counts: Counter[str] = Counter()
+        self._embedders = embedders
+        self._cache = cache
+        self._ttl_seconds = ttl_seconds
+        self._saved = saved
+        self._cached: dict[str, CachedEmbedder] = {}
+
+    async def of(self, model: str) -> Embedder:
+        if found := self._cached.get(model):
+            return found
+        embedder = await self._embedders.of(model)
+        cached = CachedEmbedder(embedder, self._cache, self._ttl_seconds, self._saved, self.counts)
+        return self._cached.setdefault(model, cached)

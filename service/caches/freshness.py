@@ -26,6 +26,10 @@ class Freshness(Protocol):
         """Return how long a result computed now may be kept."""
         ...
 
+    async def outlast(self, collection: Collection) -> None:
+        """Return when all writes that may have begun before the entry was as it is are over."""
+        ...
+
 
 class OwnVersions:
     """Of a store that one process owns: its entries are always current, and there is nothing newer anywhere."""
@@ -38,6 +42,9 @@ class OwnVersions:
 
     def most_ttl_seconds(self, _: Collection) -> float:
         return float("inf")
+
+    async def outlast(self, _: Collection) -> None:
+        """Return at once: the store itself refuses what was meant for an older entry."""
 
 
 class SharedVersions:
@@ -57,3 +64,6 @@ class SharedVersions:
     def most_ttl_seconds(self, collection: Collection) -> float:
         raised = self._versions.raised(ledger_name(collection.tenant, collection.name))
         return SETTLED_TTL_SECONDS if time.monotonic() - raised < self._settling_seconds else float("inf")
+
+    async def outlast(self, collection: Collection) -> None:
+        await self._versions.outlast(ledger_name(collection.tenant, collection.name))

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeVar
 from msgspec import Struct
 
 from service.caches.following import CHANNEL, Follower
+from service.caches.locks import alone
 from service.caches.redis import Redis
 from service.caches.versions import GHOST, TOKEN_MS, Table, Version, proves
 from service.errors import RedisUnavailable
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 WRITE_SECONDS: Final = 1.0
 """That each step of a write may wait for Redis."""
+OUTLASTING_SECONDS: Final = 0.1
 SCRIPT: Final = """
 local key, action, token, token_ms, channel, ghost = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local time = redis.call('TIME')
@@ -83,11 +85,12 @@ class RedisVersions:
     """What this process knows of the versions, and how it raises them. Lives on one event loop.
 
     With `writes` "allow" a write goes on where Redis does not answer: other processes learn of it when Redis is back.
+    Without any Redis no version is ever confirmed, and a write is known in this process alone.
     """
 
     def __init__(
         self,
-        redis: Redis,
+        redis: Redis | None,
         follower: Follower | None = None,
         *,
         writes: Literal["refuse", "allow"] = "refuse",
@@ -96,7 +99,7 @@ class RedisVersions:
     ) -> None:
         self._redis = redis
         self._follower = follower
-        self._writes = writes
+        self._writes = writes if redis else "allow"
         self._clock = clock
         self._token_ms = token_ms
         self._table = Table()
@@ -162,6 +165,35 @@ class RedisVersions:
         ending = self._abandon(name, token) if write.is_void else self._commit(name, token)
         write.version = await asyncio.shield(self._start(ending))
 
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[None]:
+        """Let no other process enter such a block for the same name, while Redis answers; raises as `write` does."""
+        if self._redis is None or (self._writes == "allow" and self._redis.is_open):
+            yield
+            return
+        async with alone(self._redis, name):
+            yield
+
+    async def outlast(self, name: str) -> None:
+        """Return when the writes are over that are announced now; a dead writer's when its token expires.
+
+        Without Redis nobody knows of others' writes. Raises RedisUnavailable.
+        """
+        if self._redis is None:
+            return
+        announced = await self._announced(name)
+        while announced:
+            await asyncio.sleep(OUTLASTING_SECONDS)
+            await self.read(name)  # which forgets the tokens that expired
+            announced &= await self._announced(name)
+
+    async def _announced(self, name: str) -> set[bytes]:
+        assert self._redis
+        key = ledger_key(name)
+        with budgeted(Budget(WRITE_SECONDS)):
+            replies = await self._redis.run(key, ("HKEYS", key))
+        return {field for field in replies.values[0] or () if field.startswith(b"p:")}
+
     async def close(self) -> None:
         """Wait for the commits that are under way."""
         if self._tasks:
@@ -175,7 +207,8 @@ class RedisVersions:
                 raise RedisUnavailable(
                     f"Redis, which coordinates writes, does not answer; nothing was written. Try again. ({error})"
                 ) from error
-            logger.warning("a write goes on without Redis; other processes may answer without it: %s", error)
+            if self._redis:
+                logger.warning("a write goes on without Redis; other processes may answer without it: %s", error)
 
     async def _renew(self, name: str, token: str) -> None:
         while True:
@@ -183,7 +216,8 @@ class RedisVersions:
             try:
                 await self._change(name, "begin", token)
             except RedisUnavailable as error:
-                logger.warning("the token of a long write could not be renewed: %s", error)
+                if self._redis:
+                    logger.warning("the token of a long write could not be renewed: %s", error)
 
     async def _commit(self, name: str, token: str) -> str:
         """Raise the version; it is known here before anybody hears that the write is done."""
@@ -226,6 +260,8 @@ class RedisVersions:
         return version
 
     async def _change(self, name: str, action: Action, token: str) -> Version:
+        if self._redis is None:
+            raise RedisUnavailable("No Redis is configured.")
         key, sent = ledger_key(name), self._clock()
         arguments = action, token, self._token_ms, CHANNEL, GHOST
         # A write is not worth refusing for a moment's delay; a read has only what its request has left.

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from service.caches.accounts import TierAccount, account_of
 from service.caches.cache import Cache
@@ -21,6 +23,13 @@ COMPUTED_AT_ONCE: Final = 64
 """Results; what is beyond waits its turn."""
 
 
+class Link(Struct, frozen=True):
+    """This process's connection to Redis, and what hears of changes there."""
+
+    redis: Redis
+    follower: Follower
+
+
 class Caches:
     """What is cached, and where."""
 
@@ -29,14 +38,10 @@ class Caches:
         embedding: Cache,
         result: Cache,
         deletions: Deletions,
-        redis: Redis | None,
-        follower: Follower | None,
     ) -> None:
         self.embedding = embedding
         self.result = result
         self.all = embedding, result
-        self.redis = redis
-        self.follower = follower
         self._deletions = deletions
 
     async def delete(self, tenant: str, scope: Scope, *, dry_run: bool) -> int:
@@ -70,36 +75,43 @@ class Caches:
 
 
 @asynccontextmanager
-async def open_caches(settings: Settings) -> AsyncIterator[Caches | None]:
-    """Open the caches, and Redis where one is configured; None where they are switched off."""
+async def open_link(settings: Settings) -> AsyncIterator[Link | None]:
+    """Open Redis; None where none is configured, or nothing here needs it: no cache, and no store that others share."""
+    if not settings.redis_url or not (settings.cache_enabled or settings.store == "weaviate"):
+        yield None
+        return
+    async with (
+        open_redis(
+            settings.redis_url,
+            settings.redis_password,
+            max_connections=settings.redis_max_connections,
+            health_check_seconds=settings.redis_health_check_seconds,
+            budget_seconds=settings.redis_budget_ms / 1000,
+        ) as redis,
+        Follower(redis) as follower,
+    ):
+        yield Link(redis, follower)
+
+
+@asynccontextmanager
+async def open_caches(settings: Settings, link: Link | None) -> AsyncIterator[Caches | None]:
+    """Open the caches, with a tier in Redis where there is one; None where they are switched off."""
     if not settings.cache_enabled:
         yield None
         return
-    async with AsyncExitStack() as stack:
-        redis = follower = None
-        if settings.redis_url:
-            redis = await stack.enter_async_context(
-                open_redis(
-                    settings.redis_url,
-                    settings.redis_password,
-                    max_connections=settings.redis_max_connections,
-                    health_check_seconds=settings.redis_health_check_seconds,
-                    budget_seconds=settings.redis_budget_ms / 1000,
-                )
-            )
-            follower = await stack.enter_async_context(Follower(redis))
-        deletions = Deletions(redis, follower)
-        memory = settings.cache_memory_mb * 1_000_000
-        for_embeddings = memory // EMBEDDING_SHARE
+    redis, follower = (link.redis, link.follower) if link else (None, None)
+    deletions = Deletions(redis, follower)
+    memory = settings.cache_memory_mb * 1_000_000
+    for_embeddings = memory // EMBEDDING_SHARE
 
-        def cache(kind: Literal["embedding", "result"], max_bytes: int, turns: asyncio.Semaphore | None) -> Cache:
-            shared = SharedTier(redis, deletions, compress=kind == "result") if redis else None
-            trust_seconds = settings.memory_trust_seconds
-            return Cache(kind, MemoryTier(max_bytes), shared, deletions, trust_seconds=trust_seconds, turns=turns)
+    def cache(kind: Literal["embedding", "result"], max_bytes: int, turns: asyncio.Semaphore | None) -> Cache:
+        shared = SharedTier(redis, deletions, compress=kind == "result") if redis else None
+        trust_seconds = settings.memory_trust_seconds
+        return Cache(kind, MemoryTier(max_bytes), shared, deletions, trust_seconds=trust_seconds, turns=turns)
 
-        embedding = cache("embedding", for_embeddings, None)  # the embedder has queues of its own
-        result = cache("result", memory - for_embeddings, asyncio.Semaphore(COMPUTED_AT_ONCE))
-        caches = Caches(embedding, result, deletions, redis, follower)
-        yield caches
-        for one in caches.all:
-            await one.close()
+    embedding = cache("embedding", for_embeddings, None)  # the embedder has queues of its own
+    result = cache("result", memory - for_embeddings, asyncio.Semaphore(COMPUTED_AT_ONCE))
+    caches = Caches(embedding, result, deletions)
+    yield caches
+    for one in caches.all:
+        await one.close()

@@ -24,6 +24,10 @@ PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 RETRIES = 5
 BUSY = frozenset({429, 503})
+ADVICE = {
+    401: "Name a key with --api-key or RETRIEVAL_CLIENT_API_KEY; who runs the service makes one: retrieval keys create",
+    403: "Name another key with --api-key or RETRIEVAL_CLIENT_API_KEY.",
+}
 
 
 class ServiceUnreachable(RetrievalError):
@@ -48,6 +52,7 @@ class RequestRefused(RetrievalError):
         errors = problem.get("errors", [])
         if errors:  # the detail joins them in one line; one a line reads better
             lines[1:] = [f"  {error['pointer'] or '/'}: {error['detail']}" for error in errors]
+        lines.append(ADVICE.get(status, ""))
         if problem.get("request_id"):
             lines.append(f"Request id: {problem['request_id']}")
         super().__init__("\n".join(line for line in lines if line))

@@ -59,7 +59,7 @@ def ingest(
 
 def import_sources(target: Target, sources: Sources) -> Tally:
     """Import all of it, showing how far it is; the table comes also where it ends early."""
-    types = declared_fields(target)
+    types = declared_fields(target, sources.files)
     tally = Tally()
     try:
         with displayed(Console(stderr=True), sum(source.path.stat().st_size for source in sources.files)) as display:

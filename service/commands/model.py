@@ -13,13 +13,10 @@ from rich.table import Column, Table
 
 from service.embedders.base import ModelCard
 from service.embedders.builtin import NAME, read_builtin
-from service.embedders.compiled import compiled_folders, read_compiled
+from service.embedders.compiled import MODELS, compiled_folders, read_compiled
 from service.embedders.files import ModelFiles
 from service.errors import ModelUnavailable
 from service.settings import Settings
-
-MODELS = "models"
-"""The folder of the data directory in which compiled models are looked for."""
 
 
 @click.group()

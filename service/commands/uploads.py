@@ -18,7 +18,7 @@ COUNTS = ("received", "created", "updated", "unchanged", "superseded", "passages
 OF_THE_FILE = frozenset({400, 413, 422})
 """Statuses that say something of the file that was sent; others would come for the next one too."""
 NDJSON = {"Content-Type": "application/x-ndjson"}
-NOT_FOUND = 404
+FORBIDDEN, NOT_FOUND = 403, 404
 
 
 class Target(Struct, frozen=True):
@@ -39,12 +39,16 @@ class Target(Struct, frozen=True):
         return f"{self.path}/{'entries' if self.columns.is_faq else 'documents'}"
 
 
-def declared_fields(target: Target) -> Mapping[str, FieldType]:
-    """Return the collection's fields, none where it does not exist yet; raises as Client.get does."""
+def declared_fields(target: Target, sources: list[Source]) -> Mapping[str, FieldType]:
+    """Return the collection's fields, none where it does not exist yet; raises as Client.get does.
+
+    Only CSV is read by them: a key that may not read collections imports the rest.
+    """
+    unreadable = {NOT_FOUND} if any(has_suffix(one.path, (".csv",)) for one in sources) else {NOT_FOUND, FORBIDDEN}
     try:
         fields: Mapping[str, FieldType] = target.client.get(target.path).data["fields"]
     except RequestRefused as refusal:
-        if refusal.status != NOT_FOUND or not refusal.problem.get("request_id"):
+        if refusal.status not in unreadable or not refusal.problem.get("request_id"):
             raise
         return {}
     return fields

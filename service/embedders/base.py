@@ -64,3 +64,14 @@ class Embedder(Protocol):
     def is_truncated(self, text: str, purpose: Purpose) -> bool:
         """Whether the model reads only the beginning of the text."""
         ...
+
+
+class Embedders(Protocol):
+    """The embedders of all models that collections name."""
+
+    async def of(self, model: str) -> Embedder:
+        """Return the embedder of a model by name, "" for that of the settings; raises ModelUnavailable.
+
+        Cheap but for the first time, when the model is loaded.
+        """
+        ...

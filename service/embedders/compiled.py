@@ -15,6 +15,8 @@ from service.errors import ModelUnavailable
 CARD = "card.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
+MODELS = "models"
+"""The folder of the data directory in which compiled models are looked for."""
 
 
 class CompiledCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

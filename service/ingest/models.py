@@ -44,6 +44,13 @@ class Item(Struct, frozen=True, kw_only=True):
     metadata: Metadata
 
 
+class Fitted(Struct, frozen=True):
+    """A document whose metadata the collection's fields take."""
+
+    item: Item
+    metadata: Metadata
+
+
 class FailedLine(Struct, frozen=True):
     """A line that could not be taken; the others were not held up by it."""
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from service.ingest.chunking import Chunker
 from service.ingest.hashing import content_hash
-from service.ingest.target import Fitted
+from service.ingest.models import Fitted
 from service.models import Kind, Passage, Record, passage_id
 
 
-def record_of(fitted: Fitted, fingerprint: str, updated_at: str) -> Record:
-    """Return what is kept of a document beside its passages."""
+def record_of(fitted: Fitted, tag: str, updated_at: str) -> Record:
+    """Return what is kept of a document beside its passages; `tag` is that of the shape they have."""
     item = fitted.item
     return Record(
         id=item.id,
@@ -17,7 +17,7 @@ def record_of(fitted: Fitted, fingerprint: str, updated_at: str) -> Record:
         text=item.text,
         metadata=fitted.metadata,
         variants=item.variants,
-        content_hash=content_hash(item, fitted.metadata, fingerprint),
+        content_hash=content_hash(item, fitted.metadata, tag),
         updated_at=updated_at,
     )
 

@@ -1,19 +1,21 @@
 """Everything of an import that comes before embedding: lines to batches that are ready to be embedded and written."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
 
-from service.ingest.chunking import Chunker
+from service.errors import UnknownCollection
 from service.ingest.decoding import decode_line
-from service.ingest.models import FailedLine, Item
-from service.ingest.passages import passages_of, record_of
+from service.ingest.hashing import digest_of
+from service.ingest.models import FailedLine, Fitted, Item
+from service.ingest.passages import record_of
+from service.ingest.shapes import Shape
 from service.ingest.streams import Line
 from service.ingest.tally import Outcome
-from service.ingest.target import Fitted, Target
+from service.ingest.target import Target
 from service.models import Collection, Kind, Passage, Record
 from service.stores.base import Store
 
@@ -53,15 +55,11 @@ class Preparation:
         store: Store,
         target: Target,
         kind: Kind,
-        chunker: Chunker,
-        fingerprint: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._target = target
         self._kind = kind
-        self._chunker = chunker
-        self._fingerprint = fingerprint
         self._clock = clock
         self._unwritten: dict[str, str] = {}
 
@@ -71,19 +69,36 @@ class Preparation:
             items, failures = await asyncio.to_thread(self._decode, group)
             collection, fitted, misfits = await self._target.fit(items)
             latest = list({one.item.id: one for one in fitted}.values())
-            records = await asyncio.to_thread(self._records, latest)
-            unchanged, changed = await self._compare(collection, records)
-            documents = await asyncio.to_thread(self._documents, changed)
-            first, *others = _runs(documents)
-            yield Batch(collection, first, unchanged, len(fitted) - len(latest), [*failures, *misfits])
+            prepared = await self._prepare(collection, latest)
+            first, *others = _runs(prepared.documents)
+            superseded = len(fitted) - len(latest)
+            yield Batch(prepared.collection, first, prepared.unchanged, superseded, [*failures, *misfits])
             for run in others:
-                yield Batch(collection, run)
+                yield Batch(prepared.collection, run)
 
     def written(self, batch: Batch) -> None:
         """Take note that a batch is in the store, which tells of it from now on."""
         for document in batch.documents:
             if self._unwritten.get(document.record.id) == document.record.content_hash:
                 del self._unwritten[document.record.id]
+
+    async def _prepare(self, collection: Collection | None, latest: Sequence[Fitted]) -> Batch:
+        """Find out which documents are to be written, and cut them; their batch may still be too large.
+
+        Begins again where the collection gets other generations meanwhile: what it was asked about may be gone.
+        """
+        while True:
+            shape = await self._target.shape(collection)
+            records = await asyncio.to_thread(self._records, latest, shape)
+            try:
+                unchanged, changed = await self._compare(collection, records)
+            except UnknownCollection:
+                current = await self._target.entry()
+                if collection is None or current is None or current.places == collection.places:
+                    raise
+                collection = current
+            else:
+                return Batch(collection, await asyncio.to_thread(self._documents, changed, shape), unchanged)
 
     async def _compare(
         self, collection: Collection | None, records: Sequence[Record]
@@ -95,29 +110,47 @@ class Preparation:
         # before the store is asked, as the batch may arrive meanwhile.
         on_their_way = dict(self._unwritten)
         stored = await self._store.content_hashes(collection, [record.id for record in records]) | on_their_way
+        lacking = await self._lacking(collection, records, on_their_way)
         unchanged: list[str] = []
         changed: list[tuple[Record, Outcome]] = []
         for record in records:
-            if stored.get(record.id) == record.content_hash:
+            if stored.get(record.id) == record.content_hash and record.id not in lacking:
                 unchanged.append(record.id)
             else:
                 changed.append((record, "updated" if record.id in stored else "created"))
                 self._unwritten[record.id] = record.content_hash
         return unchanged, changed
 
+    async def _lacking(
+        self, collection: Collection, records: Sequence[Record], on_their_way: Mapping[str, str]
+    ) -> set[str]:
+        """Return the documents that a complete generation beside the live one does not hold as they are.
+
+        A write may have failed between the two; one that is being built is not complete, and gets them in any case.
+        """
+        other = collection.other
+        if other is None or other.state == "building":
+            return set()
+        beside = await self._store.content_hashes(collection.at(other), [record.id for record in records])
+        return {
+            record.id
+            for record in records
+            if digest_of(on_their_way.get(record.id, beside.get(record.id))) != digest_of(record.content_hash)
+        }
+
     def _decode(self, group: Sequence[Line]) -> tuple[list[Item], list[FailedLine]]:
         decoded = [decode_line(line, self._kind) for line in group]
         items = [found for found in decoded if isinstance(found, Item)]
         return items, [found for found in decoded if isinstance(found, FailedLine)]
 
-    def _records(self, fitted: Sequence[Fitted]) -> list[Record]:
+    def _records(self, fitted: Sequence[Fitted], shape: Shape) -> list[Record]:
         now = self._clock().astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-        return [record_of(one, self._fingerprint, now) for one in fitted]
+        return [record_of(one, shape.tag, now) for one in fitted]
 
-    def _documents(self, changed: Sequence[tuple[Record, Outcome]]) -> list[Document]:
-        return [
-            Document(record, passages_of(record, self._kind, self._chunker), outcome) for record, outcome in changed
-        ]
+    def _documents(self, changed: Sequence[tuple[Record, Outcome]], shape: Shape) -> list[Document]:
+        passages = shape.cut([record for record, _ in changed], self._kind)
+        pairs = zip(changed, passages, strict=True)
+        return [Document(record, of_record, outcome) for (record, outcome), of_record in pairs]
 
 
 async def _groups(lines: AsyncIterable[Line]) -> AsyncGenerator[list[Line]]:

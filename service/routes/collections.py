@@ -1,6 +1,6 @@
 """`/collections`: creating, describing and deleting collections."""
 
-from litestar import Response, delete, get, put
+from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
@@ -8,8 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.errors import Conflict, FieldError, InvalidRequest
+from service.ingest.reindexing import ReindexRequest
 from service.models import MOST_FIELDS, NAME_PATTERN, RESERVED_FIELDS, CachePolicy, Collection, FieldType, Kind
+from service.routes.access import ADMIN, SEARCH, WRITE
 from service.routes.problems import documented
+from service.routes.reindexing import ReindexDescription, describe_reindex
 from service.stores.catalog import check_name, find_collection
 from service.wiring import Services
 
@@ -35,6 +38,10 @@ class CollectionDescription(Struct, frozen=True, kw_only=True):
     version: str
     generation: int
     embedding_model: str
+    passage_tokens: int
+    """0: as long as the model reads."""
+    reindex: ReindexDescription | None
+    """The generation beside the one that is searched."""
 
 
 CREATED = {201: ResponseSpec(CollectionDescription, description="created", generate_examples=False)}
@@ -46,7 +53,7 @@ class CollectionList(Struct, frozen=True):
     collections: list[CollectionDescription]
 
 
-@put("/collections/{name:str}", responses=CREATED | documented(400, 409, 413, 422, 503))
+@put("/collections/{name:str}", responses=CREATED | documented(400, 409, 413, 422, 503), opt=WRITE)
 async def put_collection(
     name: FromPath[str],
     data: JSONBody[CollectionRequest],
@@ -60,29 +67,29 @@ async def put_collection(
         existing = await services.store.collection(tenant, name)
         wanted = _merged(existing, data) if existing else _created(tenant, name, data, services)
         if wanted == existing:
-            return Response(await _description(services, wanted))
+            return Response(await describe(services, wanted))
         if stored := await services.store.put_collection(wanted, existing):
-            return Response(await _description(services, stored), status_code=200 if existing else 201)
+            return Response(await describe(services, stored), status_code=200 if existing else 201)
 
 
-@get("/collections", responses=documented(503))
+@get("/collections", responses=documented(503), opt=SEARCH)
 async def list_collections(services: NamedDependency[Services], tenant: NamedDependency[str]) -> CollectionList:
     """List the collections."""
     found = await services.store.collections(tenant)
-    return CollectionList([await _description(services, collection) for collection in found])
+    return CollectionList([await describe(services, collection) for collection in found])
 
 
-@get("/collections/{name:str}", responses=documented(404, 422, 503))
+@get("/collections/{name:str}", responses=documented(404, 422, 503), opt=SEARCH)
 async def get_collection(
     name: FromPath[str],
     services: NamedDependency[Services],
     tenant: NamedDependency[str],
 ) -> CollectionDescription:
     """Describe a collection."""
-    return await _description(services, await find_collection(services.store, tenant, name))
+    return await describe(services, await find_collection(services.store, tenant, name))
 
 
-@delete("/collections/{name:str}", responses=documented(404, 422, 503))
+@delete("/collections/{name:str}", responses=documented(404, 422, 503), opt=ADMIN)
 async def delete_collection(
     name: FromPath[str],
     services: NamedDependency[Services],
@@ -91,6 +98,37 @@ async def delete_collection(
     """Delete a collection and all that it holds."""
     await find_collection(services.store, tenant, name)
     await services.store.delete_collection(tenant, name)
+
+
+@post("/collections/{name:str}/reindex", status_code=202, responses=documented(400, 404, 409, 413, 422, 503), opt=ADMIN)
+async def reindex_collection(
+    name: FromPath[str],
+    data: JSONBody[ReindexRequest],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+) -> CollectionDescription:
+    """Build the next generation, with another model or length of passages, while the live one serves."""
+    return await describe(services, await services.reindexer.start(tenant, name, data))
+
+
+@delete("/collections/{name:str}/reindex", status_code=200, responses=documented(404, 409, 422, 503), opt=ADMIN)
+async def drop_generation(
+    name: FromPath[str],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+) -> CollectionDescription:
+    """Give up a reindex, or drop the generation that is kept for a rollback."""
+    return await describe(services, await services.reindexer.drop(tenant, name))
+
+
+@post("/collections/{name:str}/rollback", status_code=200, responses=documented(404, 409, 422, 503), opt=ADMIN)
+async def roll_collection_back(
+    name: FromPath[str],
+    services: NamedDependency[Services],
+    tenant: NamedDependency[str],
+) -> CollectionDescription:
+    """Go back to the kept generation, and keep the present one."""
+    return await describe(services, await services.reindexer.rollback(tenant, name))
 
 
 def _check_fields(fields: dict[str, FieldType]) -> None:
@@ -127,7 +165,8 @@ def _merged(existing: Collection, data: CollectionRequest) -> Collection:
     return replace(existing, fields=existing.fields | data.fields, cache=data.cache or existing.cache)
 
 
-async def _description(services: Services, collection: Collection) -> CollectionDescription:
+async def describe(services: Services, collection: Collection) -> CollectionDescription:
+    """Return what callers see of a collection."""
     size = await services.store.size(collection)
     return CollectionDescription(
         name=collection.name,
@@ -140,4 +179,6 @@ async def _description(services: Services, collection: Collection) -> Collection
         version=collection.version,
         generation=collection.generation,
         embedding_model=collection.fingerprint,
+        passage_tokens=collection.passage_tokens,
+        reindex=describe_reindex(services, collection),
     )

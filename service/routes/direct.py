@@ -13,6 +13,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, ReceiveMessage, Scope, Send
 
+from service.errors import RetrievalError
 from service.models import SearchRequest
 from service.routes.caching import JSON, demands_of, headers_of, is_known
 from service.routes.problems import MEDIA_TYPE, headers_of_problem, problem_of
@@ -47,7 +48,13 @@ class Direct:
         if path not in self._answering:
             await self._app(scope, receive, send)
             return
+        scope["path_template"] = path
         headers: Mapping[str, str] = scope["state"]["headers"]
+        try:
+            tenant = tenant_of(self._services, headers, "search")
+        except RetrievalError as error:
+            await _send(send, *_refusal(error))
+            return
         messages = await _body_of(receive, headers.get("content-length", ""))
         decoder, answering = self._answering[path]
         try:
@@ -55,23 +62,24 @@ class Direct:
         except UNREADABLE:  # the route says what is wrong
             await self._app(scope, _beginning_with(messages, receive), send)
             return
-        scope["path_template"] = path
-        await _send(send, *await self._reply(answering, request, scope, headers))
+        await _send(send, *await _reply(answering, tenant, request, scope["state"]))
 
-    async def _reply(
-        self, answering: Answering[Any, Any], request: object, scope: Scope, headers: Mapping[str, str]
-    ) -> Reply:
-        try:
-            tenant = tenant_of(self._services, headers)
-            demands = demands_of(headers, tenant)
-            answer = await answering.answer(tenant, request, demands, scope["state"]["stages"])
-        except Exception as error:  # noqa: BLE001  # as the routes do with whatever is raised
-            problem = problem_of(error)
-            more = headers_of_problem(problem) | {"content-type": MEDIA_TYPE}
-            return problem.status, more, msgspec.json.encode(problem)
-        if is_known(answer, headers.get("if-none-match")):
-            return 304, headers_of(answer), b""
-        return 200, headers_of(answer) | {"content-type": JSON}, answer.body
+
+async def _reply(answering: Answering[Any, Any], tenant: str, request: object, state: Mapping[str, Any]) -> Reply:
+    headers: Mapping[str, str] = state["headers"]
+    try:
+        answer = await answering.answer(tenant, request, demands_of(headers, tenant), state["stages"])
+    except Exception as error:  # noqa: BLE001  # as the routes do with whatever is raised
+        return _refusal(error)
+    if is_known(answer, headers.get("if-none-match")):
+        return 304, headers_of(answer), b""
+    return 200, headers_of(answer) | {"content-type": JSON}, answer.body
+
+
+def _refusal(error: Exception) -> Reply:
+    problem = problem_of(error)
+    more = headers_of_problem(problem) | {"content-type": MEDIA_TYPE}
+    return problem.status, more, msgspec.json.encode(problem)
 
 
 async def _body_of(receive: Receive, length: str) -> list[ReceiveMessage]:

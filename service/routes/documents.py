@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from service.ingest.parsing import LARGEST_FILE, parse_file
 from service.models import Metadata
 from service.routes import records
+from service.routes.access import SEARCH, WRITE
 from service.routes.imports import ImportOperation, as_lines, import_body, import_lines
 from service.routes.problems import documented, unreadable_form
 from service.routes.records import Cursor, DeleteRequest, ListLimit, decoded_id
@@ -64,6 +65,7 @@ class Upload(Struct, frozen=True):
     status_code=200,
     operation_class=ImportOperation,
     responses=documented(400, 409, 413, 422, 503),
+    opt=WRITE,
 )
 async def import_documents(
     request: ServiceRequest,
@@ -81,6 +83,7 @@ async def import_documents(
     request_max_body_size=LARGEST_FILE,
     exception_handlers={UnicodeDecodeError: unreadable_form, LookupError: unreadable_form},
     responses=documented(400, 409, 413, 422, 503),
+    opt=WRITE,
 )
 async def import_file(
     request: ServiceRequest,
@@ -96,7 +99,7 @@ async def import_file(
     return await import_lines(request, services, tenant, name, KIND, as_lines([line]))
 
 
-@get("/collections/{name:str}/documents", responses=documented(404, 409, 422, 503))
+@get("/collections/{name:str}/documents", responses=documented(404, 409, 422, 503), opt=SEARCH)
 async def list_documents(
     name: FromPath[str],
     services: NamedDependency[Services],
@@ -113,7 +116,7 @@ async def list_documents(
     return DocumentList(documents, page.next_cursor)
 
 
-@get(BY_ID, responses=documented(404, 409, 422, 503))
+@get(BY_ID, responses=documented(404, 409, 422, 503), opt=SEARCH)
 async def get_document(
     name: FromPath[str],
     services: NamedDependency[Services],
@@ -130,6 +133,7 @@ async def get_document(
     BY_ID,
     status_code=200,
     responses=documented(404, 409, 422, 503),
+    opt=WRITE,
 )
 async def delete_document(
     name: FromPath[str],
@@ -142,7 +146,12 @@ async def delete_document(
     return await records.delete_record(services, collection, decoded_id(document_id))
 
 
-@post("/collections/{name:str}/documents/delete", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
+@post(
+    "/collections/{name:str}/documents/delete",
+    status_code=200,
+    responses=documented(400, 404, 409, 413, 422, 503),
+    opt=WRITE,
+)
 async def delete_documents(
     name: FromPath[str],
     data: JSONBody[DeleteRequest],

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from service.models import Metadata
 from service.routes import records
+from service.routes.access import SEARCH, WRITE
 from service.routes.imports import ImportOperation, import_body
 from service.routes.problems import documented
 from service.routes.records import Cursor, DeleteRequest, ListLimit, decoded_id
@@ -53,6 +54,7 @@ class Entry(Struct, frozen=True):
     status_code=200,
     operation_class=ImportOperation,
     responses=documented(400, 409, 413, 422, 503),
+    opt=WRITE,
 )
 async def import_entries(
     request: ServiceRequest,
@@ -64,7 +66,7 @@ async def import_entries(
     return await import_body(request, services, tenant, name, KIND)
 
 
-@get("/collections/{name:str}/entries", responses=documented(404, 409, 422, 503))
+@get("/collections/{name:str}/entries", responses=documented(404, 409, 422, 503), opt=SEARCH)
 async def list_entries(
     name: FromPath[str],
     services: NamedDependency[Services],
@@ -79,7 +81,7 @@ async def list_entries(
     return EntryList(entries, page.next_cursor)
 
 
-@get(BY_ID, responses=documented(404, 409, 422, 503))
+@get(BY_ID, responses=documented(404, 409, 422, 503), opt=SEARCH)
 async def get_entry(
     name: FromPath[str],
     services: NamedDependency[Services],
@@ -96,6 +98,7 @@ async def get_entry(
     BY_ID,
     status_code=200,
     responses=documented(404, 409, 422, 503),
+    opt=WRITE,
 )
 async def delete_entry(
     name: FromPath[str],
@@ -108,7 +111,12 @@ async def delete_entry(
     return await records.delete_record(services, collection, decoded_id(entry_id))
 
 
-@post("/collections/{name:str}/entries/delete", status_code=200, responses=documented(400, 404, 409, 413, 422, 503))
+@post(
+    "/collections/{name:str}/entries/delete",
+    status_code=200,
+    responses=documented(400, 404, 409, 413, 422, 503),
+    opt=WRITE,
+)
 async def delete_entries(
     name: FromPath[str],
     data: JSONBody[DeleteRequest],

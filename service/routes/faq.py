@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from service.errors import FieldError, InvalidRequest, SwitchedOff
+from service.routes.access import SEARCH
 from service.routes.batches import answer_each
 from service.routes.caching import PRIVATE, answered_with, demands_of, respond
 from service.routes.problems import documented
@@ -34,6 +35,7 @@ class FaqBatchResponse(Struct, frozen=True):
     "/faq/search",
     status_code=200,
     responses=answered_with(FaqResponse) | documented(400, 404, 409, 413, 422, 503, 504),
+    opt=SEARCH,
 )
 async def faq_search(
     request: ServiceRequest,
@@ -47,7 +49,9 @@ async def faq_search(
     return respond(request, await services.faq.answer(tenant, data, demands_of(request.joined_headers, tenant), stages))
 
 
-@post("/faq/search/batch", status_code=200, responses=documented(400, 404, 413, 422), response_headers=PRIVATE)
+@post(
+    "/faq/search/batch", status_code=200, responses=documented(400, 404, 413, 422), response_headers=PRIVATE, opt=SEARCH
+)
 async def faq_search_batch(
     request: ServiceRequest,
     data: JSONBody[FaqBatch],

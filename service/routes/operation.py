@@ -1,6 +1,7 @@
 """`/health`, `/metrics`: what platforms and SREs ask."""
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -11,8 +12,7 @@ from msgspec.structs import replace
 
 from service.errors import RedisUnavailable, StoreUnavailable, SwitchedOff
 from service.models import DEFAULT_TENANT
-from service.routes.problems import documented
-from service.stores.base import Store
+from service.routes.problems import documented_open
 from service.wiring import Services
 
 LARGEST_COLLECTIONS = 50
@@ -41,12 +41,12 @@ class Alive(Struct, frozen=True):
     status: str
 
 
-@get("/health", responses=documented(500))
+@get("/health", responses=documented_open(500))
 async def health(services: NamedDependency[Services]) -> Health:
     """Say of each dependency whether it is up; always 200, for people and dashboards."""
     dependencies = {"store": await _answers(lambda: services.store.collections(DEFAULT_TENANT))}
-    redis = services.caches.redis if services.caches else None
-    if redis:
+    if services.link:
+        redis = services.link.redis
         answers = await _answers(lambda: redis.run("health", ("PING",)))
         dependencies["redis"] = replace(answers, breaker="open" if redis.is_open else "closed")
     is_up = all(dependency.up for dependency in dependencies.values())
@@ -65,7 +65,7 @@ async def ready(services: NamedDependency[Services]) -> Alive:
     return Alive(f"ready: {services.embedder.card.name}")
 
 
-@get("/metrics", media_type=MediaType.TEXT, responses=documented(404))
+@get("/metrics", media_type=MediaType.TEXT, responses=documented_open(404))
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Return the metrics in Prometheus' text format."""
     if not services.settings.metrics_enabled:
@@ -88,8 +88,8 @@ async def _answers(call: Callable[[], Awaitable[object]]) -> DependencyHealth:
 
 
 async def _measure_redis(services: Services) -> None:
-    if services.caches and services.caches.redis:
-        redis = services.caches.redis
+    if services.link:
+        redis = services.link.redis
         answers = await _answers(lambda: redis.run("health", ("PING",)))
         services.telemetry.dependency_up.labels("redis").set(answers.up)
 
@@ -98,7 +98,7 @@ async def _measure_collections(services: Services) -> None:
     """Read the collections' sizes at scrape time; the hot path pays nothing for them."""
     gauge, up = services.telemetry.passages, services.telemetry.dependency_up.labels("store")
     try:
-        sizes = await _passages(services.store)
+        sizes = await _passages(services)
     except StoreUnavailable:
         up.set(0)
         return
@@ -111,6 +111,10 @@ async def _measure_collections(services: Services) -> None:
         gauge.labels("other").set(sum(passages for _, passages in rest))
 
 
-async def _passages(store: Store) -> dict[str, int]:
-    found = await store.collections(DEFAULT_TENANT)
-    return {collection.name: (await store.size(collection)).passages for collection in found}
+async def _passages(services: Services) -> Counter[str]:
+    """Return the passages of all tenants together by the names of their collections; tenants are never told apart."""
+    sizes: Counter[str] = Counter()
+    for tenant in services.access.tenants():
+        for collection in await services.store.collections(tenant):
+            sizes[collection.name] += (await services.store.size(collection)).passages
+    return sizes

@@ -16,6 +16,7 @@ from service.caches.deletions import Scope
 from service.errors import FieldError, InvalidRequest, SwitchedOff
 from service.models import SearchRequest
 from service.resilience.budgets import budgeted
+from service.routes.access import ADMIN
 from service.routes.caching import owner_of
 from service.routes.problems import documented, field_error
 from service.routes.records import decoded_id
@@ -75,14 +76,14 @@ class WarmOperation(Operation):
         self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=False)
 
 
-@get("/performance/stats")
+@get("/performance/stats", opt=ADMIN, responses=documented())
 async def performance_stats(services: NamedDependency[Services]) -> PerformanceStats:
     """Return count, rate and percentiles of each route and stage, hit rates, and what was saved."""
     routes, stages = services.telemetry.timings()
     return PerformanceStats(routes, stages, _hit_rates(services), _savings(services))
 
 
-@get(CACHE_STATS)
+@get(CACHE_STATS, opt=ADMIN, responses=documented())
 async def cache_stats(services: NamedDependency[Services]) -> CacheStats:
     """Return lookups, entries and bytes of each cache and tier."""
     caches = services.caches
@@ -90,7 +91,7 @@ async def cache_stats(services: NamedDependency[Services]) -> CacheStats:
     return CacheStats(caches is not None, accounts, _savings(services))
 
 
-@delete("/performance/cache", status_code=200, responses=documented(404, 422, 503))
+@delete("/performance/cache", status_code=200, responses=documented(404, 422, 503), opt=ADMIN)
 async def delete_cached(
     request: ServiceRequest,
     services: NamedDependency[Services],
@@ -110,7 +111,7 @@ async def delete_cached(
     return await _delete(services, tenant, Scope(kind=kind, collection=collection), kind or "all", dry_run=dry_run)
 
 
-@delete("/performance/cache/{user_id:path}", status_code=200, responses=documented(404, 422, 503))
+@delete("/performance/cache/{user_id:path}", status_code=200, responses=documented(404, 422, 503), opt=ADMIN)
 async def delete_cached_of_user(
     request: ServiceRequest,
     services: NamedDependency[Services],
@@ -130,6 +131,7 @@ async def delete_cached_of_user(
     status_code=200,
     operation_class=WarmOperation,
     responses=documented(400, 404, 413, 422),
+    opt=ADMIN,
 )
 async def warm_caches(
     request: ServiceRequest,
@@ -142,7 +144,7 @@ async def warm_caches(
     wanted = [_search(query, place) for place, query in enumerate(_queries(await bounded_body(request)))]
     requests = [Hot(tenant, "/search", msgspec.json.encode(request)) for request in wanted]
     with budgeted(None):
-        return await services.warmer.warm(requests or await services.warmer.hottest())
+        return await services.warmer.warm(requests or await services.warmer.hottest(tenant))
 
 
 def _queries(body: bytes) -> list[str | dict[str, Any]]:

@@ -17,6 +17,13 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
+ASKED_FOR: dict[int, dict[str, str]] = {
+    401: {"www-authenticate": "Bearer"},
+    403: {"www-authenticate": 'Bearer error="insufficient_scope"'},
+    429: {"retry-after": RETRY_AFTER_SECONDS},
+    503: {"retry-after": RETRY_AFTER_SECONDS},
+}
+"""Headers that go with a status (RFC 9110, RFC 6750)."""
 SERVER_ERRORS = 500
 NOT_CACHED = 504
 STATUS: dict[type[Exception], tuple[int, str]] = {
@@ -24,11 +31,14 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     domain.InvalidDocument: (422, "The document cannot be used"),
     domain.MalformedBody: (400, "The body cannot be read"),
     domain.BodyTooLarge: (413, "The body is too large"),
+    domain.Unauthenticated: (401, "An API key is needed"),
+    domain.Forbidden: (403, "The API key lacks a scope"),
     domain.UnknownCollection: (404, "No such collection"),
     domain.UnknownDocument: (404, "No such document"),
     domain.SwitchedOff: (404, "Switched off"),
     domain.Conflict: (409, "The request contradicts what exists"),
     domain.StoreUnavailable: (503, "The store does not answer"),
+    domain.CollectionChanged: (503, "The collection was changed meanwhile"),
     domain.RedisUnavailable: (503, "Redis does not answer"),
     domain.NotCached: (504, "Not cached"),
     domain.ModelUnavailable: (503, "The embedding model does not answer"),
@@ -77,7 +87,7 @@ def problem_of(error: Exception) -> Problem:
 
 def headers_of_problem(problem: Problem) -> dict[str, str]:
     """Return the headers that a problem's status asks for."""
-    return {"retry-after": RETRY_AFTER_SECONDS} if problem.status in {429, 503} else {}
+    return {**ASKED_FOR.get(problem.status, {})}
 
 
 def respond_with_problem(_: Request[Any, Any, State], error: Exception) -> Response[Problem]:
@@ -108,7 +118,12 @@ def field_error(error: msgspec.ValidationError, root: str = "$") -> domain.Field
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
-    """Declare the problems that a route can answer with, for the OpenAPI document."""
+    """Declare the problems that a route can answer with, for the OpenAPI document, beside those of every key."""
+    return documented_open(401, 403, *statuses)
+
+
+def documented_open(*statuses: int) -> dict[int, ResponseSpec]:
+    """Declare the same of a route that asks for no key."""
     return {
         status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description="problem", generate_examples=False)
         for status in statuses

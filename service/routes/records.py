@@ -56,7 +56,7 @@ async def read_record(services: Services, collection: Collection, identifier: st
 
 async def delete_record(services: Services, collection: Collection, identifier: str) -> Deletion:
     """Delete one record; raises UnknownDocument where there is none."""
-    deletion = await services.store.delete(collection, [identifier])
+    deletion = await services.writer.delete(collection, [identifier])
     if not deletion.deleted:
         raise UnknownDocument(f"Collection {collection.name!r} has no document {identifier!r}.")
     return deletion
@@ -68,7 +68,7 @@ async def delete_records(services: Services, collection: Collection, request: De
     if where is None:
         detail = "say which documents; to delete all of them, delete the collection"
         raise InvalidRequest(FieldError("/filters", detail))
-    return await services.store.delete_matching(collection, where)
+    return await services.writer.delete_matching(collection, where)
 
 
 def decoded_id(document_id: str) -> str:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from service.errors import FieldError, InvalidRequest
 from service.models import Fusion, Mode, SearchRequest, SearchResponse
+from service.routes.access import SEARCH
 from service.routes.batches import answer_each
 from service.routes.caching import PRIVATE, answered_with, demands_of, respond
 from service.routes.problems import documented
@@ -28,6 +29,7 @@ PARAMETERS = {
     "filters",
     "minimum_vector_score",
     "minimum_version",
+    "explain",
 }
 
 
@@ -46,7 +48,7 @@ class SearchBatchResponse(Struct, frozen=True):
 ANSWERED = answered_with(SearchResponse)
 
 
-@post("/search", status_code=200, responses=ANSWERED | documented(400, 404, 409, 413, 422, 503, 504))
+@post("/search", status_code=200, responses=ANSWERED | documented(400, 404, 409, 413, 422, 503, 504), opt=SEARCH)
 async def search(
     request: ServiceRequest,
     data: JSONBody[SearchRequest],
@@ -60,7 +62,7 @@ async def search(
     )
 
 
-@get("/search", responses=ANSWERED | documented(400, 404, 409, 422, 503, 504))
+@get("/search", responses=ANSWERED | documented(400, 404, 409, 422, 503, 504), opt=SEARCH)
 async def search_by_parameters(
     request: ServiceRequest,
     services: NamedDependency[Services],
@@ -75,6 +77,7 @@ async def search_by_parameters(
     filters: Annotated[str | None, QueryParameter(description="filters as JSON")] = None,
     minimum_vector_score: Annotated[float | None, QueryParameter(ge=-1, le=1)] = None,
     minimum_version: Annotated[str | None, QueryParameter(max_length=256)] = None,
+    explain: FromQuery[bool] = False,  # noqa: FBT002  # given by name
 ) -> Response[bytes]:
     """Return the passages for a query given as parameters."""
     request.check_parameters(PARAMETERS)
@@ -88,13 +91,14 @@ async def search_by_parameters(
         filters=_filters(filters),
         minimum_vector_score=minimum_vector_score,
         minimum_version=minimum_version,
+        explain=explain,
     )
     return respond(
         request, await services.search.answer(tenant, wanted, demands_of(request.joined_headers, tenant), stages)
     )
 
 
-@post("/search/batch", status_code=200, responses=documented(400, 413, 422), response_headers=PRIVATE)
+@post("/search/batch", status_code=200, responses=documented(400, 413, 422), response_headers=PRIVATE, opt=SEARCH)
 async def search_batch(
     request: ServiceRequest,
     data: JSONBody[SearchBatch],
@@ -116,6 +120,7 @@ async def search_batch(
     status_code=200,
     responses=documented(400, 404, 409, 413, 422, 503, 504),
     response_headers=PRIVATE,
+    opt=SEARCH,
 )
 async def search_context(
     request: ServiceRequest,

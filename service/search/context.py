@@ -6,11 +6,11 @@ from itertools import groupby
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.caches.base import Demands
-from service.embedders.base import Embedder
-from service.models import Collection, Hit, Passage, SearchRequest, SearchResponse, passage_id
+from service.embedders.base import Embedders
+from service.models import Collection, Hit, Passage, Plan, SearchRequest, SearchResponse, passage_id
 from service.search.answering import Answering
 from service.search.pipeline import PreparedSearch
 from service.stores.base import Store
@@ -43,15 +43,17 @@ class ContextResponse(Struct, frozen=True, kw_only=True):
     citations: list[Citation]
     tokens: int
     version: str
+    plan: Plan | UnsetType = UNSET
+    """Of the search, for whoever asked for it."""
 
 
 class ContextBuilder:
     """Turns a search's hits into context."""
 
-    def __init__(self, searching: Answering[SearchRequest, PreparedSearch], store: Store, embedder: Embedder) -> None:
+    def __init__(self, searching: Answering[SearchRequest, PreparedSearch], store: Store, embedders: Embedders) -> None:
         self._searching = searching
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
 
     async def build(self, tenant: str, request: ContextRequest, demands: Demands, stages: Stages) -> ContextResponse:
         """Search, fetch the neighbours of the hits, pack them; raises as a search does."""
@@ -59,9 +61,14 @@ class ContextBuilder:
         found = msgspec.json.decode(answer.body, type=SearchResponse)
         collection = await find_collection(self._store, tenant, request.collection)
         candidates = await self._candidates(collection, found.hits, request.neighbours)
+        tokenizer = (await self._embedders.of(collection.model)).tokenizer
+
+        def count_tokens(text: str) -> int:
+            return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
         # Counting tokens takes milliseconds: off the event loop.
-        text, citations, tokens = await asyncio.to_thread(pack, candidates, request.token_budget, self._count_tokens)
-        return ContextResponse(context=text, citations=citations, tokens=tokens, version=found.version)
+        text, citations, tokens = await asyncio.to_thread(pack, candidates, request.token_budget, count_tokens)
+        return ContextResponse(context=text, citations=citations, tokens=tokens, version=found.version, plan=found.plan)
 
     async def _candidates(self, collection: Collection, hits: Sequence[Hit], neighbours: int) -> list[Passage]:
         """Return the hits' passages, best first, then their neighbours, nearest to the best hits first."""
@@ -75,9 +82,6 @@ class ContextBuilder:
         unique = list(dict.fromkeys(wanted))
         found = {passage.id: passage for passage in await self._store.passages(collection, unique)}
         return [found[identifier] for identifier in unique if identifier in found]
-
-    def _count_tokens(self, text: str) -> int:
-        return len(self._embedder.tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def pack(

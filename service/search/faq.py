@@ -2,11 +2,13 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from service.embedders.base import Embedder
-from service.models import Filters, Match, Metadata, MinimumVersion, Passage, Query
+from service.embedders.base import Embedders
+from service.models import Explain, Filters, Match, Metadata, MinimumVersion, Passage, Plan, Query
 from service.search.pipeline import checked_query
+from service.search.planner import Planned
+from service.search.planning import Planning, explained_for, nearest_as, planned_for
 from service.search.prepared import Prepared
 from service.stores.base import Store, Vector
 from service.stores.catalog import find_searchable
@@ -26,6 +28,7 @@ class FaqRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     minimum_score: Annotated[float, Meta(ge=-1, le=1)] | None = None
     filters: Filters = None
     minimum_version: MinimumVersion = None
+    explain: Explain = False
 
 
 class FaqAnswer(Struct, frozen=True, kw_only=True):
@@ -47,11 +50,13 @@ class FaqResponse(Struct, frozen=True, kw_only=True):
     version: str
     truncated: bool
     answers: list[FaqAnswer]
+    plan: Plan | UnsetType = UNSET
+    """For whoever asked for it."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether it may be cached."""
-        return True
+        """Whether it may be cached; a plan is told as it is now."""
+        return self.plan is UNSET
 
 
 class FaqDefaults(Struct, frozen=True):
@@ -66,25 +71,28 @@ class PreparedFaq(Prepared, frozen=True, kw_only=True):
 
     limit: int
     minimum_score: float
+    explain: bool = False
 
     @property
     def meaning(self) -> tuple[object, ...]:
-        return (self.limit, self.minimum_score)
+        return (self.limit, self.minimum_score, *(("explain",) if self.explain else ()))
 
 
 class FaqSearch:
     """Answers questions from collections of FAQ entries."""
 
-    def __init__(self, store: Store, embedder: Embedder, defaults: FaqDefaults) -> None:
+    def __init__(
+        self, store: Store, embedders: Embedders, defaults: FaqDefaults, planning: Planning | None = None
+    ) -> None:
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
         self._defaults = defaults
+        self._planning = planning
 
     async def prepare(self, tenant: str, request: FaqRequest) -> PreparedFaq:
         """Check the request; raises as SearchPipeline.prepare does."""
         query = checked_query(request.query)
-        fingerprint = self._embedder.card.fingerprint
-        collection = await find_searchable(self._store, tenant, request.collection, "faq", fingerprint)
+        collection = await find_searchable(self._store, self._embedders, tenant, request.collection, "faq")
         return PreparedFaq(
             collection=collection,
             query=query,
@@ -92,26 +100,34 @@ class FaqSearch:
             minimum_version=request.minimum_version,
             limit=self._defaults.limit if request.limit is None else request.limit,
             minimum_score=self._defaults.minimum_score if request.minimum_score is None else request.minimum_score,
+            explain=request.explain,
         )
 
     async def run(self, prepared: PreparedFaq, keeper: str | None, stages: Stages) -> FaqResponse:
         """Return the entries nearest to the query; raises as SearchPipeline.run does."""
-        with stages.time("embed"):
-            vectors = await self._embedder.embed([prepared.query], "query", keeper)
-        answers = await self._nearest_entries(prepared, vectors[0], stages)
+        embedder = await self._embedders.of(prepared.collection.model)
+        planned = planned_for(self._planning, prepared)
+        answers: list[FaqAnswer] = []
+        if not planned.is_empty:
+            with stages.time("embed"):
+                vectors = await embedder.embed([prepared.query], "query", keeper)
+            answers = await self._nearest_entries(prepared, planned, vectors[0], stages)
         return FaqResponse(
             collection=prepared.collection.name,
             version=prepared.collection.version,
-            truncated=self._embedder.is_truncated(prepared.query, "query"),
+            truncated=embedder.is_truncated(prepared.query, "query"),
             answers=answers,
+            plan=await explained_for(self._planning, prepared, planned, wanted=prepared.explain),
         )
 
-    async def _nearest_entries(self, prepared: PreparedFaq, vector: Vector, stages: Stages) -> list[FaqAnswer]:
+    async def _nearest_entries(
+        self, prepared: PreparedFaq, planned: Planned, vector: Vector, stages: Stages
+    ) -> list[FaqAnswer]:
         """Return the best variant of each entry; widens until variants of one entry no longer hide the others."""
         width = max(SMALLEST_WIDTH, WIDENING * prepared.limit)
         while True:
             with stages.time("vector"):
-                matches = await self._store.nearest(prepared.collection, vector, width, prepared.where)
+                matches = await nearest_as(planned, self._store, prepared.collection, vector, width)
             near = [match for match in matches if match.score >= prepared.minimum_score]
             with stages.time("fuse"):
                 answers = await self._best_variants(prepared, near)

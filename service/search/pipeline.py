@@ -5,9 +5,11 @@ import logging
 from collections.abc import Coroutine
 from itertools import islice
 
-from service.embedders.base import Embedder
+from service.embedders.base import Embedder, Embedders
 from service.errors import FieldError, InvalidRequest, ModelUnavailable, StoreUnavailable
 from service.models import LONGEST_QUERY, Hit, Leg, Match, Passage, SearchRequest, SearchResponse
+from service.search.planner import Planned
+from service.search.planning import Planning, explained_for, nearest_as, planned_for
 from service.search.prepared import Prepared
 from service.search.ranking import Ranked, fuse, rank_leg
 from service.stores.base import Store
@@ -33,23 +35,24 @@ class PreparedSearch(Prepared, frozen=True, kw_only=True):
     def meaning(self) -> tuple[object, ...]:
         request = self.request
         blend = (request.alpha, request.fusion) if request.mode == "hybrid" else ()
-        return (request.mode, *blend, request.limit, request.minimum_vector_score)
+        explained = ("explain",) if request.explain else ()
+        return (request.mode, *blend, request.limit, request.minimum_vector_score, *explained)
 
 
 class SearchPipeline:
     """Answers searches over collections of documents."""
 
-    def __init__(self, store: Store, embedder: Embedder) -> None:
+    def __init__(self, store: Store, embedders: Embedders, planning: Planning | None = None) -> None:
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
+        self._planning = planning
 
     async def prepare(self, tenant: str, request: SearchRequest) -> PreparedSearch:
         """Check the request; raises InvalidRequest, UnknownCollection and Conflict for what the caller did."""
         if request.mode == "keyword" and request.minimum_vector_score is not None:
             raise InvalidRequest(FieldError("/minimum_vector_score", "keyword mode has no vector scores; leave it out"))
         query = checked_query(request.query)
-        fingerprint = self._embedder.card.fingerprint
-        collection = await find_searchable(self._store, tenant, request.collection, "documents", fingerprint)
+        collection = await find_searchable(self._store, self._embedders, tenant, request.collection, "documents")
         where = parse_filter(request.filters, collection.fields)
         return PreparedSearch(
             collection=collection,
@@ -64,29 +67,36 @@ class SearchPipeline:
 
         Raises StoreUnavailable and ModelUnavailable. Where one leg fails the other answers, marked `degraded`.
         """
-        legs, degraded = await self._legs(prepared, keeper, stages)
-        with stages.time("fuse"):
-            hits = await self._hits(prepared, _ranked(legs, prepared.request))
+        planned = planned_for(self._planning, prepared)
+        legs: dict[Leg, list[Match]] = {}
+        degraded: list[Leg] = []
+        hits: list[Hit] = []
+        if not planned.is_empty:
+            legs, degraded = await self._legs(prepared, planned, keeper, stages)
+            with stages.time("fuse"):
+                hits = await self._hits(prepared, _ranked(legs, prepared.request))
+        is_embedded = prepared.is_embedded and "vector" not in degraded
         return SearchResponse(
             collection=prepared.collection.name,
             version=prepared.collection.version,
             mode=prepared.request.mode,
-            truncated="vector" in legs and self._embedder.is_truncated(prepared.query, "query"),
+            truncated=is_embedded and (await self._embedder(prepared)).is_truncated(prepared.query, "query"),
             degraded=degraded,
             hits=hits,
+            plan=await explained_for(self._planning, prepared, planned, wanted=prepared.request.explain),
         )
 
     async def _legs(
-        self, prepared: PreparedSearch, keeper: str | None, stages: Stages
+        self, prepared: PreparedSearch, planned: Planned, keeper: str | None, stages: Stages
     ) -> tuple[dict[Leg, list[Match]], list[Leg]]:
         """Run the legs of the mode side by side; returns those that answered, and the names of those that failed."""
         mode, limit = prepared.request.mode, max(SMALLEST_LEG, 2 * prepared.request.limit)
         running: dict[Leg, Coroutine[None, None, list[Match]]] = {}
         # The vector leg first: it is the longer one, and embedding begins before the keyword leg takes the interpreter.
         if mode != "keyword":
-            running["vector"] = self._vector_leg(prepared, keeper, limit, stages)
+            running["vector"] = self._vector_leg(prepared, planned, keeper, limit, stages)
         if mode != "vector":
-            running["keyword"] = self._keyword_leg(prepared, limit, stages)
+            running["keyword"] = self._keyword_leg(prepared, planned, limit, stages)
         outcomes = await asyncio.gather(*running.values(), return_exceptions=True)
         answered: dict[Leg, list[Match]] = {}
         failures: dict[Leg, BaseException] = {}
@@ -101,17 +111,20 @@ class SearchPipeline:
             logger.warning("a search is answered without its %s leg: %s", name, failure)
         return answered, list(failures)
 
-    async def _keyword_leg(self, prepared: PreparedSearch, limit: int, stages: Stages) -> list[Match]:
+    async def _embedder(self, prepared: PreparedSearch) -> Embedder:
+        return await self._embedders.of(prepared.collection.model)
+
+    async def _keyword_leg(self, prepared: PreparedSearch, planned: Planned, limit: int, stages: Stages) -> list[Match]:
         with stages.time("keyword"):
-            return await self._store.matching(prepared.collection, prepared.query, limit, prepared.where)
+            return await self._store.matching(prepared.collection, prepared.query, limit, planned.where)
 
     async def _vector_leg(
-        self, prepared: PreparedSearch, keeper: str | None, limit: int, stages: Stages
+        self, prepared: PreparedSearch, planned: Planned, keeper: str | None, limit: int, stages: Stages
     ) -> list[Match]:
         with stages.time("embed"):
-            vectors = await self._embedder.embed([prepared.query], "query", keeper)
+            vectors = await (await self._embedder(prepared)).embed([prepared.query], "query", keeper)
         with stages.time("vector"):
-            return await self._store.nearest(prepared.collection, vectors[0], limit, prepared.where)
+            return await nearest_as(planned, self._store, prepared.collection, vectors[0], limit)
 
     async def _hits(self, prepared: PreparedSearch, ranked: list[Ranked]) -> list[Hit]:
         """Fetch the passages that are returned, and no others: reading their texts costs more than finding them.

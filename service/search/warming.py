@@ -12,7 +12,7 @@ from msgspec import Struct
 from service.caches.base import Demands
 from service.errors import RedisUnavailable, RetrievalError
 from service.search.answering import Answering
-from service.search.hottest import Hot, HotList
+from service.search.hottest import MOST_KEPT, Hot, HotList
 from service.search.popularity import Popularity
 from service.telemetry import Stages, Telemetry
 
@@ -49,13 +49,21 @@ class Warmer:
         self._telemetry = telemetry
         self._most = most
 
-    async def hottest(self) -> list[Hot]:
-        """Return the requests of the list; none where it cannot be read."""
+    async def hottest(self, tenant: str | None = None) -> list[Hot]:
+        """Return the requests of the list, of one tenant or of all; none where it cannot be read."""
         try:
-            return await self._hot.read(self._most) if self._most else []
+            if tenant is None or not self._most:
+                return await self._hot.read(self._most) if self._most else []
+            return [hot for hot in await self._hot.read(MOST_KEPT) if hot.tenant == tenant][: self._most]
         except (RedisUnavailable, OSError) as error:
             logger.warning("the list of the hottest requests cannot be read: %s", error)
             return []
+
+    async def hottest_now(self, tenant: str) -> list[Hot]:
+        """Return the requests of the list with what was asked up to now."""
+        if self._most:
+            await self.save()
+        return await self.hottest(tenant)
 
     async def warm(self, requests: Sequence[Hot], longest_seconds: float = LONGEST_SECONDS) -> Warmed:
         """Answer the requests one after another, for so long in all; what fails is counted."""

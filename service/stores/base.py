@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from service.models import Collection, CollectionSize, Match, Passage, Record
+from service.models import Collection, CollectionSize, Match, Passage, Record, Scalar
 from service.stores.filters import Filter
 
 Vector = NDArray[np.float32]
@@ -30,6 +30,13 @@ class Deletion(Struct, frozen=True):
     version: str
 
 
+class ValueCount(Struct, frozen=True):
+    """How many passages have a value."""
+
+    value: Scalar
+    passages: int
+
+
 class Store(Protocol):
     """Collections of documents, their passages and vectors.
 
@@ -50,7 +57,8 @@ class Store(Protocol):
         """Create (expected None) or change an entry if it still equals `expected`: compare-and-set.
 
         Returns the entry as stored (with its new version), or None where another writer was faster.
-        New fields are indexed when this returns.
+        New fields are indexed when this returns. A generation without a physical place gets an empty one; one that the
+        entry no longer names is removed with all it holds.
         """
         ...
 
@@ -62,8 +70,13 @@ class Store(Protocol):
         """Count what it holds; bytes on disk (0 for a store in memory)."""
         ...
 
-    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
-        """Answer the vector leg: up to `limit` passages by cosine similarity to `vector`, best first."""
+    async def nearest(
+        self, collection: Collection, vector: Vector, limit: int, where: Filter | None, *, exact: bool = False
+    ) -> list[Match]:
+        """Answer the vector leg: up to `limit` passages by cosine similarity to `vector`, best first.
+
+        `exact`: better scan what meets the filter than search an index; a store that chooses itself may not heed it.
+        """
         ...
 
     async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
@@ -75,6 +88,18 @@ class Store(Protocol):
 
         What a leg found may be rewritten by now: who searched with a filter fetches with it.
         """
+        ...
+
+    async def count(self, collection: Collection, where: Filter | None) -> int:
+        """Count the passages that meet the filter."""
+        ...
+
+    async def values(self, collection: Collection, field: str, limit: int) -> list[ValueCount]:
+        """Return the commonest values of a keyword, keyword[] or boolean field, most frequent first."""
+        ...
+
+    async def bounds(self, collection: Collection, field: str) -> tuple[Scalar, Scalar] | None:
+        """Return the smallest and the largest value of an integer, number or date field; None where there is none."""
         ...
 
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
@@ -98,5 +123,8 @@ class Store(Protocol):
         ...
 
     async def list_records(self, collection: Collection, after: str, limit: int) -> list[Record]:
-        """Up to `limit` records whose id sorts after `after` ("" begins), ordered by id (by code point)."""
+        """Up to `limit` records that come after the one with the id `after` ("" begins), in the store's own order.
+
+        What exists throughout a listing is listed once, whether or not the record `after` still exists.
+        """
         ...

@@ -1,16 +1,19 @@
 """The store in memory: small enough to be read as what the port means, exact enough to hold the others to."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from secrets import token_urlsafe
+from typing import Any
 
 import numpy as np
 from msgspec import structs
 
 from service.errors import UnknownCollection
-from service.models import Collection, CollectionSize, Match, Passage, Record
-from service.stores.base import Deletion, EmbeddedDocument, Vector
-from service.stores.filters import BUILT_IN_FIELDS, Filter, canonical_value, meets
+from service.models import Collection, CollectionSize, Match, Passage, Record, Scalar
+from service.stores.base import Deletion, EmbeddedDocument, ValueCount, Vector
+from service.stores.catalog import check_generation, placed
+from service.stores.filters import BUILT_IN_FIELDS, Filter, canonical_value, comparable, meets
 from service.stores.words import bm25_scores, words
 
 
@@ -32,12 +35,10 @@ class MemoryStore:
         key = (collection.tenant, collection.name)
         if await self.collection(*key) != expected:
             return None
-        physical = expected.physical if expected else token_urlsafe()
-        stored = structs.replace(collection, physical=physical, version=token_urlsafe())
-        if key in self._shelves:
-            self._shelves[key].collection = stored
-        else:
-            self._shelves[key] = _Shelf(stored)
+        shelf = self._shelves.get(key)
+        known = {one.collection.physical: one for one in (shelf, shelf and shelf.beside) if one}
+        stored = structs.replace(placed(collection, known.keys(), token_urlsafe), version=token_urlsafe())
+        self._shelves[key] = _arranged(stored, known)
         return stored
 
     async def delete_collection(self, tenant: str, name: str) -> None:
@@ -48,7 +49,15 @@ class MemoryStore:
         shelf = self._shelf(collection)
         return CollectionSize(documents=len(shelf.documents), passages=len(shelf.passages()), bytes=0)
 
-    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
+    async def nearest(
+        self,
+        collection: Collection,
+        vector: Vector,
+        limit: int,
+        where: Filter | None,
+        *,
+        exact: bool = False,  # noqa: ARG002  # it has no index: all is exact
+    ) -> list[Match]:
         shelf = self._shelf(collection)
         found = [
             Match(passage.id, float(np.dot(row, vector)))
@@ -78,18 +87,38 @@ class MemoryStore:
             if passage.id in wanted and shelf.meets(where, passage, document.record)
         ]
 
-    async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
+    async def count(self, collection: Collection, where: Filter | None) -> int:
         shelf = self._shelf(collection)
+        return sum(
+            shelf.meets(where, passage, document.record)
+            for document in shelf.documents.values()
+            for passage in document.passages
+        )
+
+    async def values(self, collection: Collection, field: str, limit: int) -> list[ValueCount]:
+        counts = Counter(
+            one
+            for value in self._shelf(collection).values_of(field)
+            for one in (set(value) if isinstance(value, tuple) else (value,))
+        )
+        return [ValueCount(value, passages) for value, passages in counts.most_common(limit)]
+
+    async def bounds(self, collection: Collection, field: str) -> tuple[Scalar, Scalar] | None:
+        found = sorted(self._shelf(collection).values_of(field), key=comparable)
+        return (found[0], found[-1]) if found else None
+
+    async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
+        shelf = self._written(collection)
         shelf.documents.update({document.record.id: document for document in documents})
         return shelf.renew_version()
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> Deletion:
-        shelf = self._shelf(collection)
+        shelf = self._written(collection)
         deleted = [identifier for identifier in set(ids) if shelf.documents.pop(identifier, None)]
         return Deletion(len(deleted), shelf.renew_version())
 
     async def delete_matching(self, collection: Collection, where: Filter) -> Deletion:
-        shelf = self._shelf(collection)
+        shelf = self._written(collection)
         met = [
             document.record.id
             for document in shelf.documents.values()
@@ -109,18 +138,26 @@ class MemoryStore:
         return [documents[identifier].record for identifier in sorted(documents) if identifier > after][:limit]
 
     def _shelf(self, collection: Collection) -> "_Shelf":
-        shelf = self._shelves.get((collection.tenant, collection.name))
-        if shelf is None or shelf.collection.physical != collection.physical:
-            existing = [name for owner, name in self._shelves if owner == collection.tenant]
-            raise UnknownCollection(collection.name, existing)
+        live = self._shelves.get((collection.tenant, collection.name))
+        for shelf in (live, live and live.beside):
+            if shelf and shelf.collection.physical == collection.physical:
+                return shelf
+        existing = [name for owner, name in self._shelves if owner == collection.tenant]
+        raise UnknownCollection(collection.name, existing)
+
+    def _written(self, collection: Collection) -> "_Shelf":
+        """Return the shelf to write to; raises CollectionChanged where the write was made for other generations."""
+        shelf = self._shelf(collection)
+        check_generation(self._shelves[collection.tenant, collection.name].collection, collection)
         return shelf
 
 
 class _Shelf:
-    """One collection: its entry in the catalog and its documents."""
+    """One generation of a collection: its entry in the catalog, its documents, and the generation beside it."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
+        self.beside: _Shelf | None = None
         self.documents: dict[str, EmbeddedDocument] = {}
 
     def passages(self) -> list[Passage]:
@@ -130,12 +167,36 @@ class _Shelf:
         self.collection = structs.replace(self.collection, version=token_urlsafe())
         return self.collection.version
 
+    def values_of(self, field: str) -> list[Any]:
+        """Return the field's canonical value of each passage that has one."""
+        found = [
+            self._canonical(passage, document.record).get(field)
+            for document in self.documents.values()
+            for passage in document.passages
+        ]
+        return [value for value in found if value is not None]
+
     def meets(self, where: Filter | None, passage: Passage, record: Record) -> bool:
+        return meets(where, self._canonical(passage, record))
+
+    def _canonical(self, passage: Passage, record: Record) -> dict[str, Any]:
+        """Return what filters read of a passage."""
         fields = {**self.collection.fields, **BUILT_IN_FIELDS}
         built_in = {"document_id": record.id, "title": passage.title, "position": passage.position}
         dated = {"updated_at": record.updated_at} if record.updated_at else {}
         values = {name: value for name, value in {**passage.metadata, **built_in, **dated}.items() if name in fields}
-        return meets(where, {name: canonical_value(value, fields[name]) for name, value in values.items()})
+        return {name: canonical_value(value, fields[name]) for name, value in values.items()}
+
+
+def _arranged(stored: Collection, known: Mapping[str, _Shelf]) -> _Shelf:
+    """Return the shelf of the live generation with the other one beside it, as the entry says; new ones are empty."""
+    live = known.get(stored.physical) or _Shelf(stored)
+    live.collection, live.beside = stored, None
+    if stored.other:
+        entry = stored.at(stored.other)
+        live.beside = known.get(entry.physical) or _Shelf(entry)
+        live.beside.collection, live.beside.beside = entry, None
+    return live
 
 
 def _best(matches: list[Match], limit: int) -> list[Match]:

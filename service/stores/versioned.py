@@ -1,16 +1,18 @@
 """A store that many processes share, with versions that Redis keeps for all of them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import structs
 
 from service.caches.base import ledger_name
-from service.caches.ledgers import RedisVersions
+from service.caches.ledgers import RedisVersions, Write
 from service.errors import RedisUnavailable
-from service.models import Collection, CollectionSize, Match, Passage, Record
-from service.stores.base import Deletion, EmbeddedDocument, Store, Vector
+from service.models import Collection, CollectionSize, Match, Passage, Record, Scalar
+from service.stores.base import Deletion, EmbeddedDocument, Store, ValueCount, Vector
+from service.stores.catalog import check_generation
 from service.stores.filters import Filter
 
 UNKNOWN = "unknown"
@@ -40,6 +42,8 @@ class VersionedStore:
     def __init__(self, store: Store, versions: RedisVersions) -> None:
         self._store = store
         self._versions = versions
+        self._entries: dict[str, Entry] = {}
+        """As last read, by ledger: current as long as the version is, which every change of an entry raises."""
 
     async def collections(self, tenant: str) -> list[Collection]:
         gate = asyncio.Semaphore(LISTED_AT_ONCE)
@@ -58,21 +62,25 @@ class VersionedStore:
         seen = await self._seen(expected) if expected else None
         if expected and not seen:
             return None
-        async with self._versions.write(_ledger(collection)) as write:
+        ledger = _ledger(collection)
+        async with self._versions.alone(ledger), self._versions.write(ledger) as write:
             known = _plain(seen, seen.inner) if seen else None
             stored = await self._store.put_collection(_plain(collection, collection.version), known)
             write.is_void = stored is None
         return _entry(stored, write.version) if stored else None
 
     async def delete_collection(self, tenant: str, name: str) -> None:
-        async with self._versions.write(ledger_name(tenant, name)):
+        ledger = ledger_name(tenant, name)
+        async with self._versions.alone(ledger), self._versions.write(ledger):
             await self._store.delete_collection(tenant, name)
 
     async def size(self, collection: Collection) -> CollectionSize:
         return await self._store.size(collection)
 
-    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
-        return await self._store.nearest(collection, vector, limit, where)
+    async def nearest(
+        self, collection: Collection, vector: Vector, limit: int, where: Filter | None, *, exact: bool = False
+    ) -> list[Match]:
+        return await self._store.nearest(collection, vector, limit, where, exact=exact)
 
     async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
         return await self._store.matching(collection, text, limit, where)
@@ -80,18 +88,27 @@ class VersionedStore:
     async def passages(self, collection: Collection, ids: Sequence[str], where: Filter | None = None) -> list[Passage]:
         return await self._store.passages(collection, ids, where)
 
+    async def count(self, collection: Collection, where: Filter | None) -> int:
+        return await self._store.count(collection, where)
+
+    async def values(self, collection: Collection, field: str, limit: int) -> list[ValueCount]:
+        return await self._store.values(collection, field, limit)
+
+    async def bounds(self, collection: Collection, field: str) -> tuple[Scalar, Scalar] | None:
+        return await self._store.bounds(collection, field)
+
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
-        async with self._versions.write(_ledger(collection)) as write:
+        async with self._announced(collection) as write:
             await self._store.write(collection, documents)
         return write.version
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> Deletion:
-        async with self._versions.write(_ledger(collection)) as write:
+        async with self._announced(collection) as write:
             deletion = await self._store.delete(collection, ids)
         return structs.replace(deletion, version=write.version)
 
     async def delete_matching(self, collection: Collection, where: Filter) -> Deletion:
-        async with self._versions.write(_ledger(collection)) as write:
+        async with self._announced(collection) as write:
             deletion = await self._store.delete_matching(collection, where)
         return structs.replace(deletion, version=write.version)
 
@@ -114,27 +131,53 @@ class VersionedStore:
         found = await self._find(expected.tenant, expected.name, follows=False)
         return found if found == expected else None
 
+    @asynccontextmanager
+    async def _announced(self, collection: Collection) -> AsyncIterator[Write]:
+        """Announce a write, and let it be done only if the entry it was made for still names the generations.
+
+        Whoever changes the generations and waits for the writes announced before knows that all later ones heed them.
+        Raises CollectionChanged.
+        """
+        async with self._versions.write(_ledger(collection)) as write:
+            stored = await self._store.collection(collection.tenant, collection.name)
+            if stored and collection.physical in stored.places:
+                check_generation(stored, collection)
+            yield write
+            write.is_void = collection.is_beside  # nobody searches it: what is cached stays right
+
     async def _find(self, tenant: str, name: str, *, follows: bool) -> Entry | None:
         """Return the entry with a version that was read before it: nothing computed from the entry is older.
 
         No ledger comes into being for a name that is not a collection's.
         """
         ledger = ledger_name(tenant, name)
+        known = self._entries.get(ledger)
         version = self._versions.current(ledger)
+        is_confirmed = True
         if version is None:
-            if await self._store.collection(tenant, name) is None:
+            if known is None and await self._store.collection(tenant, name) is None:
                 return None
-            version = await self._ask(ledger)
-        entry = await self._store.collection(tenant, name)
-        if entry and follows:
+            version, is_confirmed = await self._ask(ledger)
+        if known is None or known.version != version or not is_confirmed:
+            known = await self._read(tenant, name, ledger, version)
+        if known and follows:
             self._versions.follow(ledger)
-        return _entry(entry, version) if entry else None
+        return known
 
-    async def _ask(self, ledger: str) -> str:
+    async def _read(self, tenant: str, name: str, ledger: str, version: str) -> Entry | None:
+        stored = await self._store.collection(tenant, name)
+        if stored is None:
+            self._entries.pop(ledger, None)
+            return None
+        self._entries[ledger] = entry = _entry(stored, version)
+        return entry
+
+    async def _ask(self, ledger: str) -> tuple[str, bool]:
+        """Return the version, and whether Redis said so just now."""
         try:
-            return await self._versions.read(ledger)
+            return await self._versions.read(ledger), True
         except RedisUnavailable:
-            return self._versions.last(ledger) or UNKNOWN
+            return self._versions.last(ledger) or UNKNOWN, False
 
 
 def _ledger(collection: Collection) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.tools.keys import bearing, written_key
 from tests.tools.running import running_service
 
 EXCLUDED = [
@@ -16,11 +17,14 @@ EXCLUDED = [
 
 
 @pytest.mark.slow
-def test_the_service_keeps_what_its_document_says(tmp_path: Path) -> None:
-    with running_service() as service:
+@pytest.mark.parametrize("asks_for_keys", [False, True], ids=["open", "keys"])
+def test_the_service_keeps_what_its_document_says(tmp_path: Path, asks_for_keys: bool) -> None:  # noqa: FBT001  # a parameter
+    headers = bearing(written_key(tmp_path / "keys", "acme"))
+    with running_service(api_keys_file=str(tmp_path / "keys") if asks_for_keys else "") as service:
         entry = {"id": "e", "question": "Who?", "answer": "Me."}
-        httpx.post(f"{service.url}/collections/documents/documents", json={"id": "d", "text": "a text"})
-        httpx.post(f"{service.url}/collections/faq/entries", json=entry)
+        paths = {"documents/documents": {"id": "d", "text": "a text"}, "faq/entries": entry}
+        for path, body in paths.items():
+            httpx.post(f"{service.url}/collections/{path}", json=body, headers=headers).raise_for_status()
         command = [
             str(Path(sys.executable).with_name("schemathesis")),
             "run",
@@ -28,6 +32,7 @@ def test_the_service_keeps_what_its_document_says(tmp_path: Path) -> None:
             "--exclude-checks",
             ",".join(EXCLUDED),
             "--max-examples=25",
+            *(["--header", f"Authorization: {headers['Authorization']}"] if asks_for_keys else []),
             "--suppress-health-check=all",
             "--generation-database=none",
             "--no-color",

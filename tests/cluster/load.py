@@ -72,6 +72,7 @@ class Load:
         lines = "\n".join(json.dumps(content(document, 0)) for document in range(DOCUMENTS))
         headers = {"content-type": "application/x-ndjson"}
         address = f"{self.processes[0].url}/collections/documents/documents"
+        await self._client.delete(f"{self.processes[0].url}/collections/documents")  # another test's, perhaps
         answer = await self._client.post(address, content=lines, headers=headers)
         assert answer.json()["created"] == DOCUMENTS, answer.text
         for document in range(DOCUMENTS):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.tools.running import _wait_ready, free_port
 
-SCRIPT = Path(__file__).parents[1] / "tools" / "shared_service.py"
+ROOT = Path(__file__).parents[2]
+MODULE = "tests.tools.shared_service"
 
 
 class SharedProcess:
@@ -37,7 +38,7 @@ class SharedProcess:
         """Start it and wait until it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(SCRIPT)], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", MODULE], cwd=ROOT, env=self._environment, stdout=log, stderr=log
             )
         self.life += 1
         _wait_ready(self.port, self._process)

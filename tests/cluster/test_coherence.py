@@ -16,6 +16,7 @@ from tests.cluster.load import Load, Troubles
 from tests.cluster.processes import shared_processes
 from tests.cluster.traces import Broken, Trace
 from tests.tools.servers import redis_server
+from tests.tools.weaviate import settings_of
 
 pytestmark = pytest.mark.anyio
 
@@ -25,12 +26,20 @@ SETTLED = {"RETRIEVAL_SETTLING_SECONDS": "0"}
 """What is cached stays cached: nothing but the versions keeps answers fresh."""
 
 
+@pytest.fixture(params=["shared", "weaviate"])
+def settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Of processes on the store over one file, or on a real Weaviate."""
+    return SETTLED | (settings_of(request.getfixturevalue("weaviate")) if request.param == "weaviate" else {})
+
+
 @pytest.mark.slow
-async def test_nothing_older_than_promised_is_answered_while_processes_and_redis_die(tmp_path: Path) -> None:
+async def test_nothing_older_than_promised_is_answered_while_processes_and_redis_die(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
     trace = Trace()
     with (
         redis_server("--appendonly", "yes") as redis,
-        shared_processes(PROCESSES, redis.url, tmp_path, **SETTLED) as processes,
+        shared_processes(PROCESSES, redis.url, tmp_path, **settings) as processes,
     ):
         async with httpx.AsyncClient(timeout=10) as client:
             load, troubles = Load(processes, trace, client), Troubles(redis, trace)
@@ -74,13 +83,13 @@ async def test_a_protocol_without_one_of_its_parts_is_found_out(tmp_path: Path, 
 
 
 async def test_a_write_whose_process_died_before_the_commit_is_seen_once_it_is_acknowledged_elsewhere(
-    tmp_path: Path,
+    tmp_path: Path, settings: dict[str, str]
 ) -> None:
     trace = Trace()
     with (
         redis_server() as redis,
-        shared_processes(2, redis.url, tmp_path, **SETTLED) as processes,
-        shared_processes(1, redis.url, tmp_path, name="mortal", SHARED_DIES="d7") as (mortal,),
+        shared_processes(2, redis.url, tmp_path, **settings) as processes,
+        shared_processes(1, redis.url, tmp_path, name="mortal", **settings, SHARED_DIES="d7") as (mortal,),
     ):
         async with httpx.AsyncClient(timeout=10) as client:
             load = Load(processes, trace, client)

@@ -7,28 +7,53 @@ from secrets import token_hex
 
 import pytest
 
+from service.caches.following import Follower
+from service.caches.ledgers import RedisVersions
+from service.caches.redis import open_redis
 from service.models import Collection
 from service.stores.base import Store
 from service.stores.embedded import open_embedded_store
 from service.stores.memory import MemoryStore
+from service.stores.versioned import VersionedStore
+from service.stores.weaviate import open_weaviate_store
 from tests.contract.library import DIMENSIONS, Library
 from tests.filter_strategies import FIELDS
+from tests.tools.servers import redis_server
 from tests.tools.shared_store import open_shared_store
+from tests.tools.weaviate import RunningNode
 
 
 @asynccontextmanager
-async def open_memory_store(_directory: Path) -> AsyncIterator[Store]:
+async def open_memory_store(_request: pytest.FixtureRequest, _directory: Path) -> AsyncIterator[Store]:
     yield MemoryStore()
 
 
-def open_embedded(directory: Path) -> AbstractAsyncContextManager[Store]:
+def open_embedded(_request: pytest.FixtureRequest, directory: Path) -> AbstractAsyncContextManager[Store]:
     return open_embedded_store(directory, dimensions=DIMENSIONS, index_at=50_000)
 
 
-OPENERS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]] = {
+@asynccontextmanager
+async def open_weaviate(request: pytest.FixtureRequest, _directory: Path) -> AsyncIterator[Store]:
+    """A real Weaviate, with versions that a real Redis keeps."""
+    node: RunningNode = request.getfixturevalue("weaviate")
+    with redis_server() as server:
+        async with (
+            open_redis(server.url) as redis,
+            Follower(redis) as follower,
+            open_weaviate_store([node.url], [node.grpc_address]) as store,
+        ):
+            yield VersionedStore(store, RedisVersions(redis, follower))
+
+
+def open_shared(_request: pytest.FixtureRequest, directory: Path) -> AbstractAsyncContextManager[Store]:
+    return open_shared_store(directory)
+
+
+OPENERS: Mapping[str, Callable[[pytest.FixtureRequest, Path], AbstractAsyncContextManager[Store]]] = {
     "memory": open_memory_store,
     "embedded": open_embedded,
-    "shared": open_shared_store,
+    "shared": open_shared,
+    "weaviate": open_weaviate,
 }
 
 
@@ -37,7 +62,7 @@ async def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
 ) -> AsyncIterator[Store]:
     assert anyio_backend
-    async with OPENERS[request.param](tmp_path_factory.mktemp("store")) as opened:
+    async with OPENERS[request.param](request, tmp_path_factory.mktemp("store")) as opened:
         yield opened
 
 

@@ -238,3 +238,26 @@ async def eventually_read(versions: RedisVersions, name: str) -> str:
             return await versions.read(name)
         except RedisUnavailable:
             await asyncio.sleep(0.05)
+
+
+async def test_what_waits_for_the_writes_under_way_waits_for_no_later_ones(redis: Redis, name: str) -> None:
+    writer, waiting = RedisVersions(redis), RedisVersions(redis, token_ms=300)
+    await waiting.read(name)  # begins the ledger, as for a write that was lost: its token is soon over
+    await asyncio.wait_for(waiting.outlast(name), PATIENCE_SECONDS)
+    async with writer.write(name):
+        outlasting = asyncio.create_task(waiting.outlast(name))
+        await asyncio.sleep(0.3)
+        assert not outlasting.done()
+        later = writer.write(name)
+        await later.__aenter__()
+    await asyncio.wait_for(outlasting, PATIENCE_SECONDS)
+    await later.__aexit__(None, None, None)
+
+
+async def test_a_dead_writer_is_waited_for_until_its_token_expires(redis: Redis, name: str) -> None:
+    dying = RedisVersions(redis, token_ms=300)
+    await dying.read(name)
+    with pytest.raises(RuntimeError, match="dies"):
+        async with dying.write(name):
+            raise RuntimeError("dies")
+    await asyncio.wait_for(RedisVersions(redis).outlast(name), PATIENCE_SECONDS)

@@ -6,8 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+CACHE = Path.home() / ".cache" / "retrieval-service"
 TOXIPROXY_VERSION = "2.5.0"
-TOXIPROXY = Path.home() / ".cache" / "retrieval-service" / f"toxiproxy-{TOXIPROXY_VERSION}" / "server"
+TOXIPROXY = CACHE / f"toxiproxy-{TOXIPROXY_VERSION}" / "server"
+WEAVIATE_VERSION = "1.39.0"
+WEAVIATE = CACHE / f"weaviate-{WEAVIATE_VERSION}" / "weaviate-server"
+MODULES = {
+    TOXIPROXY: f"github.com/Shopify/toxiproxy/v2/cmd/server@v{TOXIPROXY_VERSION}",
+    WEAVIATE: f"github.com/weaviate/weaviate/cmd/weaviate-server@v{WEAVIATE_VERSION}",
+}
+"""What Go builds, by where the program goes; Weaviate takes minutes."""
 PACKAGES = {
     "strace": ("strace",),
     "redis-server": ("redis-server", "valkey-server"),
@@ -20,8 +28,9 @@ PACKAGES = {
 def main() -> None:
     """Install what is missing; where that is not possible, say which tests are skipped for want of it."""
     _install_packages([package for package, programs in PACKAGES.items() if not any(map(shutil.which, programs))])
-    if not TOXIPROXY.exists():
-        _install_toxiproxy()
+    for program, module in MODULES.items():
+        if not program.exists():
+            _build(program, module)
 
 
 def _install_packages(packages: list[str]) -> None:
@@ -36,14 +45,13 @@ def _install_packages(packages: list[str]) -> None:
         _run([apt, "install", "-y", "-qq", "--no-install-recommends", *packages], environment)
 
 
-def _install_toxiproxy() -> None:
+def _build(program: Path, module: str) -> None:
     go = shutil.which("go")
     if go is None:
-        _complain("Toxiproxy", "install Go, which builds it")
+        _complain(program.parent.name, "install Go, which builds it")
         return
-    TOXIPROXY.parent.mkdir(parents=True, exist_ok=True)
-    module = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{TOXIPROXY_VERSION}"
-    _run([go, "install", module], os.environ | {"GOBIN": str(TOXIPROXY.parent)})
+    program.parent.mkdir(parents=True, exist_ok=True)
+    _run([go, "install", module], os.environ | {"GOBIN": str(program.parent)})
 
 
 def _run(command: list[str], environment: dict[str, str]) -> bool:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,9 @@ class Client:
 
 
 @contextmanager
-def running_service(data_dir: Path | None = None, **settings: str) -> Iterator[Running]:
-    """Start a service on a free port, wait until it is ready, and stop it at the end."""
-    with tempfile.TemporaryDirectory() as temporary:
+def running_service(data_dir: Path | None = None, log: Path | None = None, /, **settings: str) -> Iterator[Running]:
+    """Start a service on a free port, wait until it is ready, and stop it at the end; `log` is added to."""
+    with tempfile.TemporaryDirectory() as temporary, log.open("ab") if log else nullcontext() as errors:
         directory = data_dir or Path(temporary)
         port = free_port()
         environment = os.environ | {
@@ -76,7 +76,7 @@ def running_service(data_dir: Path | None = None, **settings: str) -> Iterator[R
             **{f"RETRIEVAL_{name.upper()}": value for name, value in settings.items()},
         }
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=environment)
+        process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=environment, stderr=errors)
         try:
             _wait_ready(port, process)
             yield Running(process, port, directory, time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""The service on a store that several processes share: `serve` as it is, but for the store. Tests start it and kill it.
+"""The service on a store that several processes share: `serve` as it is, but for its damages. Tests start and kill it.
 
 Beside RETRIEVAL_*, it reads SHARED_STORE, the directory of the store, and switches that tests put: SHARED_RELEASE makes
 it another release, SHARED_BREAKS takes a part of the protocol away, SHARED_DIES kills it in the middle of a write.
@@ -7,38 +7,42 @@ it another release, SHARED_BREAKS takes a part of the protocol away, SHARED_DIES
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import uvloop
 
+from service import wiring
 from service.caches import codec
 from service.caches.following import Follower
 from service.caches.freshness import Freshness, SharedVersions
 from service.caches.ledgers import RedisVersions
-from service.caches.opening import Caches
+from service.caches.opening import Link
 from service.commands.serve import serve_until_told
 from service.models import Collection
 from service.settings import Settings, load_settings
 from service.stores.base import EmbeddedDocument, Store
 from service.stores.versioned import VersionedStore
+from service.stores.weaviate.store import WeaviateStore
 from service.telemetry import Telemetry, configure_logging
 from tests.tools.shared_store import SharedStore, open_shared_store
 
 
 @asynccontextmanager
-async def open_store(settings: Settings, _: int, caches: Caches | None) -> AsyncIterator[tuple[Store, Freshness]]:
-    """Open the shared store, with versions that Redis keeps."""
-    assert caches is not None
-    assert caches.redis is not None
+async def open_store(
+    settings: Settings, dimensions: int, link: Link | None, telemetry: Telemetry
+) -> AsyncIterator[tuple[Store, Freshness]]:
+    """Open the shared store, with versions that Redis keeps; or Weaviate, as the service does."""
+    assert link is not None
+    if settings.store == "weaviate":
+        async with wiring.open_store(settings, dimensions, link, telemetry) as opened:
+            yield opened
+        return
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_shared_store(Path(os.environ["SHARED_STORE"])))
-        follower = await stack.enter_async_context(Follower(caches.redis))
-        versions = RedisVersions(caches.redis, follower, writes=settings.writes_without_redis)
+        versions = RedisVersions(link.redis, link.follower, writes=settings.writes_without_redis)
         stack.push_async_callback(versions.close)
         yield VersionedStore(store, versions), SharedVersions(versions, settings.settling_seconds)
 
@@ -82,15 +86,8 @@ def raise_nothing() -> None:
 
 def die_after_write(identifier: str) -> None:
     """Die when this document is in the store, before the write is committed."""
-    write = SharedStore.write
-
-    async def write_and_die(self: SharedStore, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
-        version = await write(self, collection, documents)
-        if identifier in {document.record.id for document in documents}:
-            os._exit(9)
-        return version
-
-    SharedStore.write = write_and_die  # type: ignore[method-assign]  # that is the damage
+    for store in (SharedStore, WeaviateStore):
+        setattr(store, "write", _dying(store.write, identifier))  # noqa: B010  # that is the damage, and no type fits it
 
 
 def prove_everything() -> None:
@@ -115,6 +112,16 @@ def main() -> None:
     assert not warnings
     configure_logging(settings.log_level)
     uvloop.run(serve_until_told(settings, Telemetry(), open_store))
+
+
+def _dying(write: Callable[..., Awaitable[str]], identifier: str) -> Callable[..., Awaitable[str]]:
+    async def write_and_die(store: Store, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
+        version = await write(store, collection, documents)
+        if identifier in {document.record.id for document in documents}:
+            os._exit(9)
+        return version
+
+    return write_and_die
 
 
 def _set_everywhere(name: str, value: Any) -> None:

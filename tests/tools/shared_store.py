@@ -16,6 +16,7 @@ from msgspec import structs
 from service.errors import StoreUnavailable, UnknownCollection
 from service.models import Collection, Match, Passage, Record
 from service.stores.base import Deletion, EmbeddedDocument, Vector
+from service.stores.catalog import check_generation, placed
 from service.stores.filters import Filter
 from service.stores.memory import MemoryStore, _best, _Shelf
 from service.stores.words import bm25_scores, words
@@ -60,12 +61,15 @@ class SharedStore(MemoryStore):
     async def put_collection(self, collection: Collection, expected: Collection | None) -> Collection | None:
         def put(number: int) -> Collection | None:
             key = (collection.tenant, collection.name)
-            row = self._writing.execute("SELECT entry FROM entries WHERE tenant = ? AND name = ?", key).fetchone()
-            if (msgspec.msgpack.decode(row[0], type=Collection) if row else None) != expected:
+            row = self._writing.execute(_ENTRY, key).fetchone()
+            found = msgspec.msgpack.decode(row[0], type=Collection) if row else None
+            if found != expected:
                 return None
-            physical = expected.physical if expected else token_urlsafe()
-            stored = structs.replace(collection, physical=physical, version=str(number))
-            values = (*key, physical, msgspec.msgpack.encode(stored))
+            known = set(found.places) if found else set()
+            stored = structs.replace(placed(collection, known, token_urlsafe), version=str(number))
+            for physical in known - {*stored.places}:
+                self._writing.execute("DELETE FROM documents WHERE physical = ?", (physical,))
+            values = (*key, stored.physical, msgspec.msgpack.encode(stored))
             self._writing.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", values)
             return stored
 
@@ -73,13 +77,22 @@ class SharedStore(MemoryStore):
 
     async def delete_collection(self, tenant: str, name: str) -> None:
         def delete(_: int) -> None:
-            physical = "SELECT physical FROM entries WHERE tenant = ? AND name = ?"
-            self._writing.execute(f"DELETE FROM documents WHERE physical IN ({physical})", (tenant, name))  # noqa: S608  # a constant
+            row = self._writing.execute(_ENTRY, (tenant, name)).fetchone()
+            for physical in msgspec.msgpack.decode(row[0], type=Collection).places if row else ():
+                self._writing.execute("DELETE FROM documents WHERE physical = ?", (physical,))
             self._writing.execute("DELETE FROM entries WHERE tenant = ? AND name = ?", (tenant, name))
 
         await self._transact(delete)
 
-    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
+    async def nearest(
+        self,
+        collection: Collection,
+        vector: Vector,
+        limit: int,
+        where: Filter | None,
+        *,
+        exact: bool = False,  # noqa: ARG002  # it always is
+    ) -> list[Match]:
         shelf = self._shelf(collection)
         scores = (shelf.matrix @ vector).tolist() if shelf.documents else []
         scored = zip(shelf.passages(), scores, strict=True)
@@ -117,13 +130,16 @@ class SharedStore(MemoryStore):
         return await self._transact(delete)
 
     def _renew(self, collection: Collection, number: int) -> str:
-        """Give the collection's entry its new version; raises UnknownCollection."""
-        row = self._writing.execute("SELECT entry FROM entries WHERE physical = ?", (collection.physical,)).fetchone()
-        if row is None:
+        """Give the collection's entry its new version; raises UnknownCollection and CollectionChanged."""
+        key = (collection.tenant, collection.name)
+        row = self._writing.execute(_ENTRY, key).fetchone()
+        found = msgspec.msgpack.decode(row[0], type=Collection) if row else None
+        if found is None or collection.physical not in found.places:
             raise UnknownCollection(collection.name, [])
-        entry = structs.replace(msgspec.msgpack.decode(row[0], type=Collection), version=str(number))
-        values = (msgspec.msgpack.encode(entry), collection.physical)
-        self._writing.execute("UPDATE entries SET entry = ? WHERE physical = ?", values)
+        check_generation(found, collection)
+        entry = structs.replace(found, version=str(number))
+        values = (msgspec.msgpack.encode(entry), *key)
+        self._writing.execute("UPDATE entries SET entry = ? WHERE tenant = ? AND name = ?", values)
         return entry.version
 
     async def _transact(self, change: Callable[[int], T]) -> T:
@@ -154,20 +170,29 @@ class SharedStore(MemoryStore):
             entries = [msgspec.msgpack.decode(row[0], type=Collection) for row in self._reading.execute(_ENTRIES)]
             rows: set[Row] = set(self._reading.execute(_ROWS))
             documents = {row: self._document(row) for row in rows - self._rows}
-        shelves = {entry.physical: self._kept(entry) for entry in entries}
+        shelves: dict[str, _SharedShelf] = {}
+        for entry in entries:
+            beside = self._kept(entry.at(entry.other)) if entry.other else None
+            shelves[entry.physical] = live = self._kept(entry)
+            live.beside = beside
+            if beside:
+                shelves[beside.collection.physical], beside.beside = beside, None
         for physical, identifier, _ in self._rows - rows:
             if shelf := shelves.get(physical):
                 shelf.remove(identifier)
         for (physical, _, _), document in documents.items():
             shelves[physical].add(document)
         self._rows = rows
-        self._shelves = {(shelf.collection.tenant, shelf.collection.name): shelf for shelf in shelves.values()}
+        live_ones = [shelves[entry.physical] for entry in entries]
+        self._shelves = {(shelf.collection.tenant, shelf.collection.name): shelf for shelf in live_ones}
 
     def _kept(self, entry: Collection) -> "_SharedShelf":
         """Return the shelf of an entry: the one there is, or a new one."""
-        shelf = self._shelves.get((entry.tenant, entry.name))
-        if not isinstance(shelf, _SharedShelf) or shelf.collection.physical != entry.physical:
+        try:
+            shelf = super()._shelf(entry)
+        except UnknownCollection:
             return _SharedShelf(entry)
+        assert isinstance(shelf, _SharedShelf)
         shelf.collection = entry
         return shelf
 
@@ -177,6 +202,7 @@ class SharedStore(MemoryStore):
         return EmbeddedDocument(record, passages, np.frombuffer(vectors, np.float32).reshape(len(passages), -1))
 
 
+_ENTRY: Final = "SELECT entry FROM entries WHERE tenant = ? AND name = ?"
 _ENTRIES: Final = "SELECT entry FROM entries"
 _ROWS: Final = "SELECT physical, id, changed FROM documents"
 _DOCUMENT: Final = "SELECT texts, vectors FROM documents WHERE physical = ? AND id = ?"

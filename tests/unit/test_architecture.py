@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "service"
 LAYERS = [
     {"models", "errors", "settings"},
     {"telemetry", "timings"},
-    {"resilience"},
+    {"resilience", "access"},
     {"stores", "embedders", "caches"},
     {"search", "ingest"},
     {"wiring"},
@@ -21,9 +21,12 @@ LAYERS = [
     {"__main__"},
 ]
 HOMES = {
+    "Stemmer": ("stores/weaviate/",),
     "hiredis": ("caches/redis/",),
     "granian": ("commands/serve.py",),
-    "httpx": ("commands/",),
+    "google": ("stores/weaviate/",),
+    "grpc": ("stores/weaviate/",),
+    "httpx": ("commands/", "stores/weaviate/"),
     "litestar": ("app.py", "routes/"),
     "mammoth": ("ingest/",),
     "markdownify": ("ingest/",),
@@ -40,9 +43,10 @@ HOMES = {
     "sentence_transformers": ("embedders/sentence_transformers.py",),
     "sqlite3": ("stores/embedded",),
     "torch": ("embedders/",),
+    "weaviate": ("stores/weaviate/",),
     "zstandard": ("caches/codec.py",),
 }
-FOLDERS_WITH_A_FACE = ("caches/redis", "ingest/chunking", "stores/embedded", "stores/filters")
+FOLDERS_WITH_A_FACE = ("caches/redis", "ingest/chunking", "stores/embedded", "stores/filters", "stores/weaviate")
 """What their `__init__.py` names is for everybody; the modules beside it are theirs alone."""
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -29,6 +29,16 @@ def test_values_are_read_by_their_type() -> None:
         ("WORKERS", "2"),
         ("STORE", "oracle"),
         ("EMBEDDED_INDEX_AT", "0"),
+        ("WEAVIATE_URL", "127.0.0.1:8080"),
+        ("WEAVIATE_URL", "http://a:8080,ftp://b"),
+        ("WEAVIATE_URL", "http://a:99999"),
+        ("WEAVIATE_GRPC_ADDRESS", "localhost"),
+        ("WEAVIATE_GRPC_ADDRESS", "a:50051,"),
+        ("WEAVIATE_GRPC_ADDRESS", "http://a:50051"),
+        ("WEAVIATE_GRPC_ADDRESS", "a:99999"),
+        ("WEAVIATE_REPLICATION", "0"),
+        ("WEAVIATE_CONSISTENCY", "two"),
+        ("WEAVIATE_BUDGET_MS", "0"),
         ("FAQ_MIN_SIMILARITY", "high"),
         ("FAQ_MAX_RESULTS", "51"),
         ("REQUEST_DEADLINE_SECONDS", "nan"),
@@ -39,6 +49,24 @@ def test_values_are_read_by_their_type() -> None:
 def test_a_bad_value_stops_the_start_and_is_named(name: str, value: str) -> None:
     with pytest.raises(InvalidSettings, match=PREFIX + name):
         load_settings({PREFIX + name: value})
+
+
+def test_weaviate_may_have_several_nodes() -> None:
+    settings, _ = load_settings(
+        {
+            "RETRIEVAL_WEAVIATE_URL": "http://a:8080, https://weaviate",
+            "RETRIEVAL_WEAVIATE_GRPC_ADDRESS": "a:50051, [::1]:50052,b.example:443",
+        }
+    )
+    assert settings.weaviate_urls == ["http://a:8080", "https://weaviate"]
+    assert settings.weaviate_grpc_addresses == ["a:50051", "[::1]:50052", "b.example:443"]
+
+
+def test_beyond_loopback_the_service_listens_only_with_a_file_of_keys() -> None:
+    settings, _ = load_settings({"RETRIEVAL_LISTEN": "0.0.0.0:8000", "RETRIEVAL_API_KEYS_FILE": "keys.json"})
+    assert settings.address == ("0.0.0.0", 8000)  # noqa: S104  # nothing listens
+    with pytest.raises(InvalidSettings, match="RETRIEVAL_API_KEYS_FILE"):
+        load_settings({"RETRIEVAL_LISTEN": "0.0.0.0:8000", "RETRIEVAL_API_KEYS_FILE": ""})
 
 
 def test_an_unknown_name_is_a_warning_with_the_nearest_known_one() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.embedders.base import Model
 from service.embedders.onnx import load_onnx_model
 from service.models import Collection, Passage, Record, passage_id
-from service.stores.base import EmbeddedDocument
+from service.stores.base import EmbeddedDocument, Store
 from service.stores.embedded import open_embedded_store
 from tests.tools.running import SHARED_DATA
 
@@ -49,30 +49,35 @@ def questions() -> list[str]:
 
 
 async def fill(directory: Path, count: int) -> None:
-    """Make a collection `documents` of so many passages, and no index for them."""
-    card = model().card
+    """Make a collection `documents` of so many passages in a data directory, and no index for them."""
+    async with open_embedded_store(directory, dimensions=model().card.dimensions, index_at=NEVER) as store:
+        await fill_store(store, count)
+
+
+async def fill_store(store: Store, count: int) -> Collection:
+    """Make a collection `documents` of so many passages."""
+    wanted = Collection(
+        tenant="default",
+        name="documents",
+        kind="documents",
+        fields={"source": "keyword"},
+        fingerprint=model().card.fingerprint,
+    )
     near = model().encode(queries())
-    async with open_embedded_store(directory, dimensions=card.dimensions, index_at=NEVER) as store:
-        wanted = Collection(
-            tenant="default",
-            name="documents",
-            kind="documents",
-            fields={"source": "keyword"},
-            fingerprint=card.fingerprint,
-        )
-        collection = await store.put_collection(wanted, None)
-        if collection is None:
-            raise RuntimeError("the collection exists")
-        random = np.random.default_rng(0)
-        texts = list(islice(_texts(random), count))
-        for first in range(0, count, BATCH):
-            batch = texts[first : first + BATCH]
-            vectors = _vectors(near, len(batch), random)
-            documents = [
-                _document(first + at, *one, vectors[at : at + 1])
-                for at, one in enumerate(batch)  # one vector each
-            ]
-            await store.write(collection, documents)
+    collection = await store.put_collection(wanted, None)
+    if collection is None:
+        raise RuntimeError("the collection exists")
+    random = np.random.default_rng(0)
+    texts = list(islice(_texts(random), count))
+    for first in range(0, count, BATCH):
+        batch = texts[first : first + BATCH]
+        vectors = _vectors(near, len(batch), random)
+        documents = [
+            _document(first + at, *one, vectors[at : at + 1])
+            for at, one in enumerate(batch)  # one vector each
+        ]
+        await store.write(collection, documents)
+    return collection
 
 
 async def build_index(directory: Path, index_at: int) -> None:

@@ -1,5 +1,5 @@
 """Documents to passages that fit the model's window, along the document's own structure."""
 
-from service.ingest.chunking.chunker import CHUNKER, Chunk, Chunker
+from service.ingest.chunking.chunker import CHUNKER, SMALLEST_WINDOW, Chunk, Chunker
 
-__all__ = ["CHUNKER", "Chunk", "Chunker"]
+__all__ = ["CHUNKER", "SMALLEST_WINDOW", "Chunk", "Chunker"]

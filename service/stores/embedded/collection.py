@@ -1,7 +1,6 @@
 """One open collection: documents in SQLite, the index over them, and how the index follows."""
 
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,17 +10,23 @@ from msgspec import structs
 
 from service.errors import Conflict
 from service.models import Collection, CollectionSize, FieldType
-from service.stores.base import Deletion, EmbeddedDocument
+from service.stores.base import Deletion, EmbeddedDocument, ValueCount
 from service.stores.embedded.catalog import Catalog, Place
-from service.stores.embedded.directory import check_room, flush_folder, remove_folder, remove_unknown, used_bytes
+from service.stores.embedded.directory import (
+    check_room,
+    flush_folder,
+    new_name,
+    remove_folder,
+    remove_unknown,
+    used_bytes,
+)
 from service.stores.embedded.documents import Documents
+from service.stores.embedded.replaying import check_count, rebuild, replay, replay_step
 from service.stores.embedded.shard import DamagedShard, Shard, warm
 from service.stores.embedded.threads import is_failure, open_writer
 from service.stores.filters import Filter
 
 LOGGER: Final = logging.getLogger(__name__)
-STEP_PASSAGES: Final = 64
-"""Of one step of a replay."""
 DEAD_PASSAGES: Final = 20_000
 """Room for so many is never worth building an index again."""
 TAIL_SHARE: Final = 8
@@ -33,27 +38,45 @@ T = TypeVar("T")
 
 
 class LiveCollection:
-    """An open collection. Whatever changes it runs on the thread of `writer`; `entry` and `read` serve any thread.
+    """An open generation of a collection, with the one beside it where there are two.
+
+    Whatever changes it runs on the thread of `writer`, one for both generations; `entry` and `read` serve any thread.
 
     The order of a write: the index takes over what it missed, SQLite commits, the index takes over the write, and
     then `entry` shows the new version. What stands in the index but was not flushed comes back by replay.
     """
 
-    def __init__(self, folder: Path, place: Place, catalog: Catalog, documents: Documents, shard: Shard) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        place: Place,
+        catalog: Catalog,
+        documents: Documents,
+        shard: Shard,
+        writer: ThreadPoolExecutor | None = None,
+    ) -> None:
         self.folder = folder
         self.place = place
         self.documents = documents
         self.is_indexing = False
         self.uncovered = shard.uncovered()
         """Passages that an exact scan has to read."""
-        self.writer: ThreadPoolExecutor = open_writer()
+        self.writer = writer or open_writer()
+        self.live: LiveCollection = self
+        self.beside: LiveCollection | None = None
         self._catalog = catalog
         self._shard = shard
         self.entry = self._entry()
 
     @staticmethod
-    def create(folder: Path, catalog: Catalog, collection: Collection, dimensions: int) -> "LiveCollection":
-        """Create a collection in a new folder; it exists once it stands in the catalog, which comes last."""
+    def create(
+        folder: Path,
+        catalog: Catalog,
+        collection: Collection,
+        dimensions: int,
+        writer: ThreadPoolExecutor | None = None,
+    ) -> "LiveCollection":
+        """Create a generation in a new folder; it exists once `arrange` has put it into the catalog."""
         check_room(folder.parent)
         folder.mkdir()
         documents = Documents(folder / "documents.sqlite")
@@ -61,27 +84,28 @@ class LiveCollection:
         shard = Shard.create(folder / name, dimensions, collection.fields)
         flush_folder(folder)
         flush_folder(folder.parent)
-        placed = structs.replace(collection, physical=folder.name)
-        return LiveCollection(folder, catalog.put(Place(placed, name, dimensions)), catalog, documents, shard)
+        return LiveCollection(folder, Place(collection, name, dimensions), catalog, documents, shard, writer)
 
     @staticmethod
-    def open(folder: Path, catalog: Catalog, place: Place) -> "LiveCollection":
-        """Open a collection as the last process left it, and bring its index up to its documents."""
+    def open(
+        folder: Path, catalog: Catalog, place: Place, writer: ThreadPoolExecutor | None = None
+    ) -> "LiveCollection":
+        """Open a generation as the last process left it, and bring its index up to its documents."""
         remove_unknown(folder, {place.shard})
         documents = Documents(folder / "documents.sqlite")
         try:
             shard = Shard.load(folder / place.shard)
             shard.index_fields(place.collection.fields)
-            _replay(documents, shard, place.collection.fields)
-            _check_count(documents, shard)
+            replay(documents, shard, place.collection.fields)
+            check_count(documents, shard)
         except BaseException as error:
             if not is_failure(error):
                 raise
             LOGGER.exception("building the index of collection %s again from its documents", place.collection.name)
-            shard, place = _rebuild(folder, catalog, place, documents)
+            shard, place = rebuild(folder, catalog, place, documents)
             remove_unknown(folder, {place.shard})
         warm(shard.folder)
-        return LiveCollection(folder, place, catalog, documents, shard)
+        return LiveCollection(folder, place, catalog, documents, shard, writer)
 
     def read(self, query: Callable[[Shard], T]) -> T:
         """Query the index. Where it is replaced meanwhile, the query begins again on the new one."""
@@ -94,8 +118,8 @@ class LiveCollection:
                     raise
 
     def write(self, documents: Sequence[EmbeddedDocument]) -> str:
-        self._check_dimensions(documents)
         check_room(self.folder)
+        self._fit_dimensions(documents)
         self.catch_up()
         stored = self.documents.number(documents)
         batch = self._shard.prepare(stored, self.fields)
@@ -119,19 +143,42 @@ class LiveCollection:
         self.catch_up()
         return self.documents.content_hashes(ids)
 
-    def change(self, collection: Collection, expected: Collection) -> Collection | None:
-        """Change the entry if it is still the expected one."""
-        if self.entry != expected:
-            return None
-        self._shard.index_fields(collection.fields)
-        changed = structs.replace(collection, physical=expected.physical)
-        self.place = self._catalog.put(structs.replace(self.place, collection=changed))
+    def arrange(self, entry: Collection, beside: "LiveCollection | None") -> None:
+        """Be the live generation from now on, with that one beside it; durable on return."""
+        live = self.declared(entry)
+        other = beside.declared(entry.at(entry.other)) if beside and entry.other else None
+        live = self._catalog.arrange(live, other)
+        self.join(beside)
+        self.take(live)
+        if beside and other:
+            beside.take(other)
+
+    def declared(self, entry: Collection) -> Place:
+        """Index the entry's fields; returns this generation's place with the entry."""
+        self._shard.index_fields(entry.fields)
+        return structs.replace(self.place, collection=entry)
+
+    def take(self, place: Place) -> None:
+        """Be what the catalog says by now."""
+        self.place = place
         self.entry = self._entry()
-        return self.entry
+
+    def join(self, beside: "LiveCollection | None") -> None:
+        """Know the generation beside this one, the live one."""
+        self.live, self.beside = self, beside
+        if beside:
+            beside.live, beside.beside = self, None
 
     def size(self) -> CollectionSize:
         state = self.documents.state
         return CollectionSize(state.documents, state.passages, used_bytes(self.folder))
+
+    def values(self, field: str, field_type: FieldType, limit: int) -> list[ValueCount]:
+        """Return the commonest values of a field; blocks, other threads run meanwhile where it takes long."""
+        if field == "document_id":
+            return self.documents.largest(limit)
+        found = self.read(lambda shard: shard.values(field, field_type, limit))
+        return self.documents.values(field, limit) if found is None else found
 
     def is_index_wanted(self, index_at: int) -> bool:
         """Tell whether another index should take over: too many passages to scan, or more room dead than used."""
@@ -144,10 +191,10 @@ class LiveCollection:
         if self._shard.applied == self.documents.state.seq:
             return
         try:
-            _replay(self.documents, self._shard, self.fields)
+            replay(self.documents, self._shard, self.fields)
         except DamagedShard:
             LOGGER.exception("building the index of collection %s again from its documents", self.entry.name)
-            old = self._switch(*_rebuild(self.folder, self._catalog, self.place, self.documents))
+            old = self._switch(*rebuild(self.folder, self._catalog, self.place, self.documents))
             old.close()
             remove_folder(old.folder)
         self.entry = self._entry()
@@ -164,7 +211,7 @@ class LiveCollection:
         if shard.applied < self.documents.state.seq:
             return None
         shard.index_fields(self.fields)
-        _check_count(self.documents, shard)
+        check_count(self.documents, shard)
         place = self._catalog.put(structs.replace(self.place, shard=shard.folder.name))
         return self._switch(shard, place)
 
@@ -183,6 +230,17 @@ class LiveCollection:
         self._shard.close()
         self.documents.close()
         remove_folder(self.folder)
+
+    @property
+    def generations(self) -> tuple["LiveCollection", ...]:
+        """This one, and the one beside it."""
+        beside = self.beside
+        return (self, beside) if beside else (self,)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to find; what is first written decides on the dimensions."""
+        return not self.documents.state.passages
 
     @property
     def fields(self) -> dict[str, FieldType]:
@@ -215,44 +273,18 @@ class LiveCollection:
         placed = self.place.collection
         return structs.replace(placed, version=f"{placed.version}{self.documents.state.version}")
 
-    def _check_dimensions(self, documents: Sequence[EmbeddedDocument]) -> None:
-        dimensions = self.place.dimensions
-        if any(len(document.passages) and document.vectors.shape[1] != dimensions for document in documents):
+    def _fit_dimensions(self, documents: Sequence[EmbeddedDocument]) -> None:
+        """Make the index one for these vectors, as long as it holds none; else raises Conflict."""
+        made = {document.vectors.shape[1] for document in documents if len(document.passages)}
+        if made <= {self.place.dimensions}:
+            return
+        if self.documents.state.passages or len(made) > 1:
             raise Conflict(
-                f"Collection {self.entry.name!r} holds vectors of {dimensions} dimensions, the running embedding model "
-                "makes others. Start the service with its model, or delete the collection and import again.",
+                f"Collection {self.entry.name!r} holds vectors of {self.place.dimensions} dimensions, the running "
+                "embedding model makes others. Start the service with its model, or delete the collection and import "
+                "again.",
             )
-
-
-def new_name() -> str:
-    """Return a name for a folder that no folder ever had."""
-    return secrets.token_hex(8)
-
-
-def replay_step(documents: Documents, shard: Shard, fields: dict[str, FieldType]) -> bool:
-    """Let an index take over the next stretch of the log; False where there is none. Raises DamagedShard."""
-    changes = documents.changes_after(shard.applied, STEP_PASSAGES)
-    if changes is None:
-        return False
-    shard.replay(changes, fields)
-    return True
-
-
-def _replay(documents: Documents, shard: Shard, fields: dict[str, FieldType]) -> None:
-    while replay_step(documents, shard, fields):
-        if shard.is_due():
-            shard.flush()
-
-
-def _check_count(documents: Documents, shard: Shard) -> None:
-    if shard.count() != documents.state.passages:
-        raise DamagedShard(f"{shard.folder} holds another number of passages than its documents have")
-
-
-def _rebuild(folder: Path, catalog: Catalog, place: Place, documents: Documents) -> tuple[Shard, Place]:
-    """Build an index from the documents alone, and put it into the catalog."""
-    name = new_name()
-    shard = Shard.create(folder / name, place.dimensions, place.collection.fields)
-    _replay(documents, shard, place.collection.fields)
-    shard.flush()
-    return shard, catalog.put(structs.replace(place, shard=name))
+        place = structs.replace(self.place, dimensions=made.pop())
+        old = self._switch(*rebuild(self.folder, self._catalog, place, self.documents))
+        old.close()
+        remove_folder(old.folder)

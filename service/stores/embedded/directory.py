@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -48,6 +49,11 @@ def write_durably(file: Path, text: str) -> None:
         os.fsync(stream.fileno())
     new.replace(file)
     flush_folder(file.parent)
+
+
+def new_name() -> str:
+    """Return a name for a folder that no folder ever had."""
+    return secrets.token_hex(8)
 
 
 def flush_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import secrets
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
@@ -15,7 +16,7 @@ from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from service.models import Passage, Record
-from service.stores.base import EmbeddedDocument
+from service.stores.base import EmbeddedDocument, ValueCount
 from service.stores.embedded.databases import open_database, transaction
 
 SCHEMA: Final = """
@@ -40,6 +41,10 @@ CREATE TABLE IF NOT EXISTS state (
 );
 INSERT OR IGNORE INTO state VALUES (1, 0, '', 0, 0);
 """
+
+
+STEP_DOCUMENTS: Final = 64
+"""Read at once where all are read."""
 
 
 class StoredDocument(Struct, frozen=True):
@@ -130,6 +135,31 @@ class Documents:
             query = "SELECT id, content_hash FROM documents WHERE id IN (SELECT value FROM json_each(?))"
             return dict(self._reader.execute(query, [json.dumps([*ids])]))
 
+    def largest(self, limit: int) -> list[ValueCount]:
+        """Return the documents of the most passages."""
+        query = "SELECT id, passage_count FROM documents WHERE passage_count > 0 ORDER BY passage_count DESC LIMIT ?"
+        with self._reading:
+            return [ValueCount(*row) for row in self._reader.execute(query, [limit])]
+
+    def values(self, field: str, limit: int) -> list[ValueCount]:
+        """Return the commonest keywords of a field, or titles, by reading all records; in steps, others in between."""
+        counts: Counter[str] = Counter()
+        rows, last = self._counted_records(0), 0
+        while rows:
+            for last, passages, record in rows:  # noqa: B007  # the last one begins the next step
+                value = record.title if field == "title" else record.metadata.get(field, ())
+                for one in {value} if isinstance(value, str) else set(value):
+                    counts[one] += passages
+            rows = self._counted_records(last)
+        return [ValueCount(value, passages) for value, passages in counts.most_common(limit)]
+
+    def _counted_records(self, after: int) -> list[tuple[int, int, Record]]:
+        """Return rowid, number of passages and record of the next documents that have passages."""
+        query = "SELECT rowid, passage_count, record FROM documents WHERE rowid > ? AND passage_count > 0 LIMIT ?"
+        with self._reading:
+            rows = self._reader.execute(query, (after, STEP_DOCUMENTS)).fetchall()
+        return [(rowid, passages, _record(encoded)) for rowid, passages, encoded in rows]
+
     def close(self) -> None:
         with self._reading:
             self._reader.close()
@@ -153,7 +183,7 @@ class Documents:
     def _read_records(self, query: str, parameters: list[str | int]) -> list[Record]:
         with self._reading:
             rows = self._reader.execute(query, parameters).fetchall()
-        return [msgspec.msgpack.decode(zlib.decompress(encoded), type=Record) for (encoded,) in rows]
+        return [_record(encoded) for (encoded,) in rows]
 
 
 def read_changes(connection: sqlite3.Connection, seq: int, passages: int) -> Changes | None:
@@ -194,12 +224,16 @@ def _encode(document: StoredDocument) -> tuple[str, int, str, int, bytes, bytes,
     )
 
 
+def _record(encoded: bytes) -> Record:
+    return msgspec.msgpack.decode(zlib.decompress(encoded), type=Record)
+
+
 def _decode(seq: int, record: bytes, passages: bytes, vectors: bytes) -> StoredDocument:
     decoded = msgspec.msgpack.decode(zlib.decompress(passages), type=list[Passage])
     numbers = np.frombuffer(vectors, dtype="<f4")
     return StoredDocument(
         seq,
-        msgspec.msgpack.decode(zlib.decompress(record), type=Record),
+        _record(record),
         decoded,
         numbers.reshape(len(decoded), numbers.size // max(len(decoded), 1)),
     )

@@ -16,8 +16,8 @@ import msgspec
 
 from service.errors import StoreUnavailable
 from service.stores.embedded.build import BuildOrder
-from service.stores.embedded.collection import LiveCollection, new_name
-from service.stores.embedded.directory import remove_folder
+from service.stores.embedded.collection import LiveCollection
+from service.stores.embedded.directory import new_name, remove_folder
 from service.stores.embedded.shard import Shard, warm
 from service.stores.embedded.threads import run
 

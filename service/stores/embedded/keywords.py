@@ -11,24 +11,14 @@ from typing import Final
 
 import qdrant_edge as qdrant
 
+from service.stores.stopwords import STOPWORDS
+
 FIELD: Final = "content"
 WORD: Final = re.compile(r"[^\W_]+")
 MOST_REPETITIONS: Final = 8
 LENGTH_WEIGHT: Final = 0.6
 """b of BM25. Passages are cut to similar lengths, so that length says less than in whole documents: measured better
 than the usual 0.75 on cisi (nDCG@10, hybrid: 0.454 against 0.450), and on finding PEPs by title (MRR 0.757, 0.755)."""
-STOPWORDS: Final = frozenset(
-    WORD.findall(
-        "i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers"
-        " herself it its itself they them their theirs themselves what which who whom this that these those am is are"
-        " was were be been being have has had having do does did doing a an the and but if or because as until while"
-        " of at by for with about against between into through during before after above below to from up down in out"
-        " on off over under again further then once here there when where why how all any both each few more most"
-        " other some such no nor not only own same so than too very s t can will just don should now d ll m o re ve y"
-        " ain aren couldn didn doesn hadn hasn haven isn ma mightn mustn needn shan shouldn wasn weren won wouldn"
-    )
-)
-"""What the index leaves out of texts and queries (English, as of NLTK), so that asking for it twice is no use."""
 WIDENING: Final = 4
 """How many more candidates than hits each part of a sum contributes."""
 

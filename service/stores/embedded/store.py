@@ -8,16 +8,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec import structs
+
 from service.errors import DataDirectoryError, StoreUnavailable, UnknownCollection
-from service.models import Collection, CollectionSize, Match, Passage, Record
-from service.stores.base import Deletion, EmbeddedDocument, Vector
-from service.stores.embedded.catalog import Catalog
-from service.stores.embedded.collection import LiveCollection, new_name
-from service.stores.embedded.directory import check_room, own_directory, remove_unknown
+from service.models import Collection, CollectionSize, FieldType, Match, Passage, Record, Scalar
+from service.stores.base import Deletion, EmbeddedDocument, ValueCount, Vector
+from service.stores.catalog import check_generation, placed
+from service.stores.embedded.catalog import Catalog, Place
+from service.stores.embedded.collection import LiveCollection
+from service.stores.embedded.directory import check_room, new_name, own_directory, remove_unknown
 from service.stores.embedded.indexing import Indexer, open_indexer
 from service.stores.embedded.shard import Shard
 from service.stores.embedded.threads import open_readers, open_writer, run, translated
-from service.stores.filters import Filter
+from service.stores.filters import BUILT_IN_FIELDS, Filter
 
 T = TypeVar("T")
 Live = dict[tuple[str, str], LiveCollection]
@@ -59,22 +62,32 @@ class EmbeddedStore:
         live = self._live.get((collection.tenant, collection.name))
         if live is None or live.entry != expected:
             return None
-        return await self._change(live, lambda: live.change(collection, expected))
+        arranged = await self._change(live, lambda: self._arrange(live, collection, expected))
+        if arranged is None:
+            return None
+        stored, dropped = arranged
+        for one in dropped:
+            await self._indexer.forget(one)
+            await run(self._creator, one.discard)
+        return stored
 
     async def delete_collection(self, tenant: str, name: str) -> None:
-        live = self._live.get((tenant, name))
-        if live is None:
-            return
-        await self._indexer.forget(live)
-        if await run(self._creator, self._remove, live):
-            await run(live.writer, live.discard)
-            live.writer.shutdown(wait=False)
+        while live := self._live.get((tenant, name)):
+            for one in live.generations:
+                await self._indexer.forget(one)
+            # Not if another call did so meanwhile: then its thread takes no more work.
+            if self._live.get((tenant, name)) is live and await run(live.writer, self._remove, live):
+                live.writer.shutdown(wait=False)
 
     async def size(self, collection: Collection) -> CollectionSize:
         return await self._read(collection, lambda live: live.size())
 
-    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
-        return await self._query(collection, where, lambda shard: shard.nearest(vector, limit, where))
+    async def nearest(
+        self, collection: Collection, vector: Vector, limit: int, where: Filter | None, *, exact: bool = False
+    ) -> list[Match]:
+        if self._find(collection).is_empty:
+            return []
+        return await self._query(collection, where, lambda shard: shard.nearest(vector, limit, where, exact=exact))
 
     async def matching(self, collection: Collection, text: str, limit: int, where: Filter | None) -> list[Match]:
         return await self._query(collection, where, lambda shard: shard.matching(text, limit, where))
@@ -82,19 +95,34 @@ class EmbeddedStore:
     async def passages(self, collection: Collection, ids: Sequence[str], where: Filter | None = None) -> list[Passage]:
         return await self._query(collection, where, lambda shard: shard.passages(ids, where))
 
+    async def count(self, collection: Collection, where: Filter | None) -> int:
+        if where is None:
+            return self._find(collection).documents.state.passages
+        (count,) = await self._query(collection, where, lambda shard: [shard.count(where)]) or [0]
+        return count
+
+    async def values(self, collection: Collection, field: str, limit: int) -> list[ValueCount]:
+        kind = _type_of(collection, field)
+        return await self._read(collection, lambda live: live.values(field, kind, limit))
+
+    async def bounds(self, collection: Collection, field: str) -> tuple[Scalar, Scalar] | None:
+        kind = _type_of(collection, field)
+        (bounds,) = await self._query(collection, None, lambda shard: [shard.bounds(field, kind)])
+        return bounds
+
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
         live = self._find(collection)
-        return await self._change(live, lambda: live.write(documents))
+        return await self._write(live, collection, lambda: live.write(documents))
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> Deletion:
         live = self._find(collection)
-        return await self._change(live, lambda: live.delete(ids))
+        return await self._write(live, collection, lambda: live.delete(ids))
 
     async def delete_matching(self, collection: Collection, where: Filter) -> Deletion:
         live = self._find(collection)
         if where.is_contradiction:
             return Deletion(0, live.entry.version)
-        return await self._change(live, lambda: live.delete_matching(where))
+        return await self._write(live, collection, lambda: live.delete_matching(where))
 
     async def records(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
         return await self._read(collection, lambda live: live.documents.records(ids))
@@ -124,6 +152,15 @@ class EmbeddedStore:
         live = self._find(collection)
         return await self._run(live, self._readers, lambda: call(live))
 
+    async def _write(self, live: LiveCollection, collection: Collection, call: Callable[[], T]) -> T:
+        """Write; raises CollectionChanged where the write was made for other generations than there are by now."""
+
+        def write() -> T:
+            check_generation(live.live.entry, collection)
+            return call()
+
+        return await self._change(live, write)
+
     async def _change(self, live: LiveCollection, call: Callable[[], T]) -> T:
         """Run a call that must not meet another on the same collection."""
         result = await self._run(live, live.writer, call)
@@ -139,28 +176,61 @@ class EmbeddedStore:
 
     def _find(self, collection: Collection) -> LiveCollection:
         live = self._live.get((collection.tenant, collection.name))
-        if live is None or live.entry.physical != collection.physical:
-            existing = [name for tenant, name in [*self._live] if tenant == collection.tenant]
-            raise UnknownCollection(collection.name, existing)
-        return live
+        for generation in live.generations if live else ():
+            if generation.folder.name == collection.physical:
+                return generation
+        existing = [name for tenant, name in [*self._live] if tenant == collection.tenant]
+        raise UnknownCollection(collection.name, existing)
 
     def _create(self, collection: Collection) -> Collection | None:
-        """Create a collection, unless there is one by now; runs on the creator's thread, as `_remove` does."""
+        """Create a collection, unless there is one by now; runs on the creator's thread."""
         key = collection.tenant, collection.name
         if key in self._live:
             return None
-        live = LiveCollection.create(self._folder / new_name(), self._catalog, collection, self._dimensions)
+        entry = placed(collection, set(), new_name)
+        live = self._new(entry)
+        live.arrange(entry, self._new(entry.at(entry.other), live) if entry.other else None)
         self._live[key] = live
         return live.entry
 
+    def _arrange(
+        self, live: LiveCollection, collection: Collection, expected: Collection
+    ) -> tuple[Collection, list[LiveCollection]] | None:
+        """Change the entry if it is still the expected one, and the generations to those it names.
+
+        Returns it with the generations that it no longer names. Runs on the writer's thread, as `_remove` does.
+        """
+        key = collection.tenant, collection.name
+        if self._live.get(key) is not live or live.entry != expected:
+            return None
+        known = {one.folder.name: one for one in live.generations}
+        entry = placed(collection, known.keys(), new_name)
+        serving = known.get(entry.physical) or self._new(entry, live)
+        beside = None
+        if other := entry.other:
+            beside = known.get(other.physical) or self._new(entry.at(other), live)
+        serving.arrange(entry, beside)
+        self._live[key] = serving
+        return serving.entry, [one for one in known.values() if one not in (serving, beside)]
+
+    def _new(self, entry: Collection, beside: LiveCollection | None = None) -> LiveCollection:
+        folder, writer = self._folder / entry.physical, beside.writer if beside else None
+        return LiveCollection.create(folder, self._catalog, entry, self._dimensions, writer)
+
     def _remove(self, live: LiveCollection) -> bool:
-        """Remove a collection from the catalog; False where another call did."""
+        """Remove a collection; False where another call did, or other generations took over."""
         key = live.entry.tenant, live.entry.name
         if self._live.get(key) is not live:
             return False
-        self._catalog.remove(live.folder.name)
+        self._catalog.remove(live.entry)
         del self._live[key]
+        for one in live.generations:
+            one.discard()
         return True
+
+
+def _type_of(collection: Collection, field: str) -> FieldType:
+    return BUILT_IN_FIELDS.get(field) or collection.fields[field]
 
 
 @asynccontextmanager
@@ -175,7 +245,8 @@ async def open_embedded_store(directory: Path, *, dimensions: int, index_at: int
         try:
             async with open_indexer(readers, index_at) as indexer:
                 for one in live.values():
-                    indexer.consider(one)
+                    for generation in one.generations:
+                        indexer.consider(generation)
                 yield EmbeddedStore(folder, catalog, live, indexer, readers, creator, dimensions)
         finally:
             await asyncio.to_thread(_close_all, catalog, live, readers, creator)
@@ -196,10 +267,10 @@ async def _opened(folder: Path) -> tuple[Catalog, Live]:
 def _open_all(folder: Path) -> tuple[Catalog, Live]:
     try:
         catalog = Catalog(folder.parent / "catalog.sqlite")
-        places = {place.collection.physical: place for place in catalog.places()}
-        remove_unknown(folder, set(places))
+        places = catalog.places()
+        remove_unknown(folder, {place.collection.physical for pair in places for place in pair if place})
         check_room(folder)
-        opened = [LiveCollection.open(folder / physical, catalog, place) for physical, place in places.items()]
+        opened = [_open(folder, catalog, *pair) for pair in places]
     except (sqlite3.Error, OSError) as error:
         raise DataDirectoryError(
             f"The data directory {folder.parent.resolve()} cannot be read: {error}. Restore it from a backup, "
@@ -208,9 +279,20 @@ def _open_all(folder: Path) -> tuple[Catalog, Live]:
     return catalog, {(live.entry.tenant, live.entry.name): live for live in opened}
 
 
+def _open(folder: Path, catalog: Catalog, place: Place, beside: Place | None) -> LiveCollection:
+    """Open a collection with the generation beside it; one whose folder an older release removed is forgotten."""
+    live = LiveCollection.open(folder / place.collection.physical, catalog, place)
+    if beside and (folder / beside.collection.physical).is_dir():
+        live.join(LiveCollection.open(folder / beside.collection.physical, catalog, beside, live.writer))
+    elif place.collection.other:
+        live.arrange(structs.replace(place.collection, other=None), None)
+    return live
+
+
 def _close_all(catalog: Catalog, live: Live, *executors: ThreadPoolExecutor) -> None:
     for executor in executors:
         executor.shutdown()
     for one in live.values():
-        one.close()
+        for generation in one.generations:
+            generation.close()
     catalog.close()

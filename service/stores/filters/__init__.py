@@ -2,6 +2,15 @@
 
 from service.stores.filters.conditions import BUILT_IN_FIELDS, Condition, Filter, Operator, meets
 from service.stores.filters.reading import parse_filter
-from service.stores.filters.values import canonical_value
+from service.stores.filters.values import canonical_value, comparable
 
-__all__ = ["BUILT_IN_FIELDS", "Condition", "Filter", "Operator", "canonical_value", "meets", "parse_filter"]
+__all__ = [
+    "BUILT_IN_FIELDS",
+    "Condition",
+    "Filter",
+    "Operator",
+    "canonical_value",
+    "comparable",
+    "meets",
+    "parse_filter",
+]

@@ -54,6 +54,13 @@ class Filter(Struct, frozen=True, order=True):
     is_contradiction: bool = False
     """Nothing can ever meet it; then the rest is empty."""
 
+    def mentions(self, field: str) -> bool:
+        """Tell whether a condition is on this field."""
+        nested = (*(branch for group in self.any_of for branch in group), *self.none_of)
+        return any(condition.field == field for condition in self.conditions) or any(
+            branch.mentions(field) for branch in nested
+        )
+
 
 EVERYTHING: Final = Filter()
 NOTHING: Final = Filter(is_contradiction=True)

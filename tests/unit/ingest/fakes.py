@@ -9,9 +9,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from service.embedders.base import ModelCard, Purpose, Vectors
+from service.embedders.pool import OneModel
 from service.ingest.importer import Importer
 from service.ingest.models import ImportReport
+from service.ingest.shapes import Shapes
 from service.ingest.streams import Line
+from service.ingest.writing import Writer
 from service.models import Collection, Kind, Passage, passage_id
 from service.stores.base import Store
 
@@ -42,7 +45,9 @@ class Imports:
     def __init__(self, store: Store, embedder: CountingEmbedder) -> None:
         self.store = store
         self.embedder = embedder
-        self.importer = Importer(store, embedder, clock=lambda: NOON)
+        shapes = Shapes(OneModel(embedder))
+        self.writer = Writer(store, shapes)
+        self.importer = Importer(store, shapes, self.writer, clock=lambda: NOON)
 
     async def run(self, *documents: dict[str, Any] | bytes, kind: Kind = "documents") -> ImportReport:
         """Import documents, or lines as they are; returns the last report."""

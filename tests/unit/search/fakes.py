@@ -17,14 +17,15 @@ class Fixed:
 
     card = CARD
 
-    def __init__(self, *, fails: bool = False) -> None:
+    def __init__(self, dimensions: int = 2, *, fails: bool = False) -> None:
         self.tokenizer: Tokenizer = read_builtin().tokenizer
+        self._dimensions = dimensions
         self._fails = fails
 
     async def embed(self, texts: Sequence[str], _: Purpose, __: str | None = None) -> Vectors:
         if self._fails:
             raise ModelUnavailable("the model is out")
-        return np.tile(np.array([1, 0], np.float32), (len(texts), 1))
+        return np.tile(np.eye(1, self._dimensions, dtype=np.float32), (len(texts), 1))
 
     def is_truncated(self, *_: object) -> bool:
         return False

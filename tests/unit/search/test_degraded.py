@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 
+from service.embedders.pool import OneModel
 from service.errors import ModelUnavailable, StoreUnavailable
 from service.models import Collection, Leg, Match, Mode, Passage, Record, SearchRequest, SearchResponse, passage_id
 from service.search.pipeline import SearchPipeline
@@ -30,7 +31,7 @@ async def searched(store: MemoryStore, embedder: Fixed, mode: Mode) -> SearchRes
     record = Record(id="d", title="", text="a red planet")
     await store.write(collection, [EmbeddedDocument(record, [passage], np.array([[1, 0]], np.float32))])
     request = SearchRequest(query="planet", collection="things", mode=mode)
-    pipeline = SearchPipeline(store, embedder)
+    pipeline = SearchPipeline(store, OneModel(embedder))
     return await pipeline.run(await pipeline.prepare("t", request), "t", Stages(Telemetry()))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from service.embedders.pool import OneModel
 from service.models import Collection, Match, Passage, Record, SearchRequest, SearchResponse, passage_id
 from service.search.faq import FaqDefaults, FaqRequest, FaqResponse, FaqSearch
 from service.search.pipeline import SearchPipeline
@@ -26,8 +27,10 @@ class WatchedStore(MemoryStore):
         self._between = between
         self._deleted = deleted
 
-    async def nearest(self, collection: Collection, vector: Vector, limit: int, where: Filter | None) -> list[Match]:
-        found = await super().nearest(collection, vector, limit, where)
+    async def nearest(
+        self, collection: Collection, vector: Vector, limit: int, where: Filter | None, *, exact: bool = False
+    ) -> list[Match]:
+        found = await super().nearest(collection, vector, limit, where, exact=exact)
         await self.write(collection, self._between)
         await self.delete(collection, self._deleted)
         return found
@@ -69,12 +72,12 @@ async def filled(store: MemoryStore, kind: str, *entries: EmbeddedDocument) -> N
 
 
 async def searched(store: MemoryStore, request: SearchRequest) -> SearchResponse:
-    pipeline = SearchPipeline(store, Fixed())
+    pipeline = SearchPipeline(store, OneModel(Fixed()))
     return await pipeline.run(await pipeline.prepare("t", request), None, Stages(Telemetry()))
 
 
 async def asked(store: MemoryStore, limit: int, minimum: float = -1) -> FaqResponse:
-    search = FaqSearch(store, Fixed(), FaqDefaults(limit, minimum))
+    search = FaqSearch(store, OneModel(Fixed()), FaqDefaults(limit, minimum))
     prepared = await search.prepare("t", FaqRequest(query="any", collection="things"))
     return await search.run(prepared, None, Stages(Telemetry()))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from service.caches.base import Demands
 from service.errors import RedisUnavailable, UnknownCollection
@@ -122,3 +123,13 @@ async def test_what_was_asked_is_saved_at_the_end(tmp_path: Path) -> None:
     assert await again.hottest() == [search("tea")]
     none, _ = warmer(tmp_path, most=0)
     assert await none.hottest() == []
+
+
+async def test_the_hottest_requests_of_one_tenant_are_none_of_another(tmp_path: Path) -> None:
+    hot = FileHotList(tmp_path / "hot")
+    mine, theirs = Hot("mine", "/search", b"{}"), Hot("theirs", "/search", b"{}")
+    await hot.add([(mine, 1), *[(structs.replace(theirs, body=b"%d" % number), 9) for number in range(50)]])
+    warming, _ = warmer(tmp_path, hot, most=10)
+    assert await warming.hottest("mine") == [mine]
+    assert {request.tenant for request in await warming.hottest("theirs")} == {"theirs"}
+    assert len(await warming.hottest("theirs")) == len(await warming.hottest()) == 10

@@ -6,8 +6,9 @@ import pytest
 import qdrant_edge as qdrant
 
 from service.models import passage_id
-from service.stores.embedded.keywords import MOST_REPETITIONS, STOPWORDS, WORD, keyword_request
+from service.stores.embedded.keywords import MOST_REPETITIONS, WORD, keyword_request
 from service.stores.embedded.shard import Shard
+from service.stores.stopwords import STOPWORDS
 from tests.tools.running import SHARED_DATA
 
 TEXTS = ("banking77-train.csv", "cisi-queries.jsonl")

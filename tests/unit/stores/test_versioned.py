@@ -9,8 +9,8 @@ from msgspec import structs
 from service.caches.base import ledger_name
 from service.caches.ledgers import RedisVersions, ledger_key
 from service.caches.redis import open_redis
-from service.errors import RedisUnavailable, StoreUnavailable
-from service.models import Collection
+from service.errors import CollectionChanged, RedisUnavailable, StoreUnavailable
+from service.models import Collection, Generation
 from service.stores.base import EmbeddedDocument
 from service.stores.filters import parse_filter
 from service.stores.memory import MemoryStore
@@ -185,3 +185,17 @@ async def test_without_redis_reads_go_on_and_writes_wait() -> None:
 async def test_a_deleted_collection_is_gone(library: Library) -> None:
     await library.store.delete_collection(library.collection.tenant, library.collection.name)
     assert await library.store.collection(library.collection.tenant, library.collection.name) is None
+
+
+async def test_a_write_beside_the_live_generation_leaves_the_version(library: Library) -> None:
+    alone = await library.current()
+    announced = structs.replace(alone, other=Generation(number=2))
+    both = await library.store.put_collection(announced, alone)
+    assert both is not None
+    assert both.other is not None
+    await library.store.write(both.at(both.other), [document("a")])
+    assert (await library.current()).version == both.version
+    await library.store.write(both, [document("a")])
+    assert (await library.current()).version != both.version
+    with pytest.raises(CollectionChanged):
+        await library.store.write(alone, [document("b")])

@@ -1,0 +1,292 @@
+"""The calls of Weaviate's gRPC interface that the store makes, each under a deadline, with errors in our words."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from msgspec import Struct
+from weaviate.proto.v1 import aggregate_pb2 as aggregates
+from weaviate.proto.v1 import base_pb2 as base
+from weaviate.proto.v1 import base_search_pb2 as searches
+from weaviate.proto.v1 import batch_delete_pb2 as deletions
+from weaviate.proto.v1 import batch_pb2 as batches
+from weaviate.proto.v1 import search_get_pb2 as gets
+
+from service.errors import Conflict, StoreUnavailable
+from service.models import Match
+from service.stores.base import ValueCount, Vector
+from service.stores.weaviate.fields import unwrapped
+from service.stores.weaviate.nodes import Node, Nodes, Refused
+
+T = TypeVar("T")
+
+WRITE_SECONDS: Final = 30.0
+COUNT_SECONDS: Final = 10.0
+OBJECTS_AT_ONCE: Final = 500
+BYTES_AT_ONCE: Final = 8_000_000
+LEVELS: Final = {
+    "one": base.CONSISTENCY_LEVEL_ONE,
+    "quorum": base.CONSISTENCY_LEVEL_QUORUM,
+    "all": base.CONSISTENCY_LEVEL_ALL,
+}
+FIRST: Final = "00000000-0000-0000-0000-000000000000"
+GONE: Final = ("tenant not found", "could not find class", "class not found")
+
+
+class Gone(Exception):
+    """What a call addresses does not exist, or no longer."""
+
+
+class Found(Struct, frozen=True):
+    """An object that was fetched."""
+
+    id: str
+    properties: dict[str, str]
+
+
+class Extremes(Struct, frozen=True):
+    """The ends of a property of numbers, and how many objects have a value."""
+
+    smallest: float
+    largest: float
+    count: int
+
+
+class Calls:
+    """Calls on classes and their tenants; a tenant of "" is of a class without tenants.
+
+    All raise StoreUnavailable, and Gone where there is no such class or tenant.
+    """
+
+    def __init__(self, nodes: Nodes, consistency: str) -> None:
+        self._nodes = nodes
+        self._level = LEVELS[consistency]
+
+    async def nearest(
+        self, name: str, tenant: str, vector: Vector, limit: int, where: base.Filters | None
+    ) -> list[Match]:
+        """Return the passages nearest to a vector, with their cosine similarity."""
+        kind = base.Vectors.VECTOR_TYPE_SINGLE_FP32
+        query = searches.NearVector(vectors=[base.Vectors(vector_bytes=vector.astype("<f4").tobytes(), type=kind)])
+        wanted = gets.MetadataRequest(uuid=True, distance=True)
+        reply = await self._search(_search(name, tenant, limit, where, near_vector=query, metadata=wanted))
+        return [Match(one.metadata.id, 1 - one.metadata.distance) for one in reply.results]
+
+    async def matching(self, name: str, tenant: str, terms: str, limit: int, where: base.Filters | None) -> list[Match]:
+        """Return the passages that match terms best, with their BM25 score."""
+        query = searches.BM25(query=terms, properties=["terms"])
+        wanted = gets.MetadataRequest(uuid=True, score=True)
+        reply = await self._search(_search(name, tenant, limit, where, bm25_search=query, metadata=wanted))
+        return [Match(one.metadata.id, one.metadata.score) for one in reply.results]
+
+    async def fetch(
+        self,
+        name: str,
+        tenant: str,
+        where: base.Filters | None,
+        limit: int,
+        properties: Sequence[str],
+        *,
+        is_agreed: bool = False,
+    ) -> list[Found]:
+        """Return objects that meet a filter, with properties of text; where `is_agreed`, as enough copies have them.
+
+        Agreed objects are for writes: every node asks another one, and waits long for one that is frozen.
+        """
+        request = _search(name, tenant, limit, where, properties=_returned(properties))
+        return await (self._fetch_agreed(request) if is_agreed else self._fetch(request))
+
+    async def page(self, name: str, tenant: str, after: str, limit: int, properties: Sequence[str]) -> list[Found]:
+        """Return the objects that come after an id ("" begins), ordered by id."""
+        return await self._fetch(
+            _search(name, tenant, limit, None, properties=_returned(properties), after=after or FIRST)
+        )
+
+    async def count(self, name: str, tenant: str, where: base.Filters | None) -> int:
+        """Count the objects that meet a filter."""
+        return (await self._aggregate(_aggregate(name, tenant, where))).single_result.objects_count
+
+    async def values(self, name: str, tenant: str, of: str, limit: int) -> list[ValueCount]:
+        """Return the commonest values of a property of wrapped text or booleans."""
+        grouping = aggregates.AggregateRequest.GroupBy(collection=name, property=of)
+        reply = await self._aggregate(_aggregate(name, tenant, None, group_by=grouping, limit=limit))
+        groups = reply.grouped_results.groups
+        counted = [(group, group.grouped_by.WhichOneof("value")) for group in groups]
+        return [
+            ValueCount(
+                group.grouped_by.boolean if kind == "boolean" else unwrapped(group.grouped_by.text), group.objects_count
+            )
+            for group, kind in counted
+        ]
+
+    async def extremes(
+        self, name: str, tenant: str, of: str, where: base.Filters | None, *, is_whole: bool
+    ) -> Extremes | None:
+        """Look at a property of numbers, of the objects that meet a filter; None where none has a value."""
+        wanted = aggregates.AggregateRequest.Aggregation
+        kinds = (
+            {"int": wanted.Integer(count=True, minimum=True, maximum=True)}
+            if is_whole
+            else {"number": wanted.Number(count=True, minimum=True, maximum=True)}
+        )
+        reply = await self._aggregate(_aggregate(name, tenant, where, aggregations=[wanted(property=of, **kinds)]))
+        for one in reply.single_result.aggregations.aggregations:
+            found = one.int if is_whole else one.number
+            return Extremes(found.minimum, found.maximum, found.count) if found.count else None
+        return None
+
+    async def insert(self, objects: Iterable[batches.BatchObject]) -> None:
+        """Write objects over those with the same ids; raises StoreUnavailable unless all were taken."""
+        for part in _parts(objects):
+            reply = await self._insert(batches.BatchObjectsRequest(objects=part, consistency_level=self._level))
+            if reply.errors:
+                raise _failure(reply.errors[0].error, len(reply.errors), len(part))
+
+    async def remove(self, name: str, tenant: str, where: base.Filters) -> int:
+        """Remove all objects that meet a filter; returns how many there were. Weaviate takes 10,000 at a time."""
+        request = deletions.BatchDeleteRequest(
+            collection=name, tenant=tenant, filters=where, consistency_level=self._level
+        )
+        removed = 0
+        while True:
+            reply = await self._remove(request)
+            removed += reply.successful
+            if reply.failed:
+                raise StoreUnavailable(f"Weaviate did not remove {reply.failed} of {reply.matches} objects; try again.")
+            if not reply.matches:
+                return removed
+
+    async def _remove(self, request: deletions.BatchDeleteRequest) -> deletions.BatchDeleteReply:
+        return await self._write(
+            lambda node, timeout: node.stub.BatchDelete(request, timeout=timeout, metadata=node.metadata)
+        )
+
+    async def _insert(self, request: batches.BatchObjectsRequest) -> batches.BatchObjectsReply:
+        return await self._write(
+            lambda node, timeout: node.stub.BatchObjects(request, timeout=timeout, metadata=node.metadata)
+        )
+
+    async def _fetch(self, request: gets.SearchRequest) -> list[Found]:
+        request.metadata.uuid = True
+        request.consistency_level = base.CONSISTENCY_LEVEL_ONE
+        return _found(await self._search(request))
+
+    async def _fetch_agreed(self, request: gets.SearchRequest) -> list[Found]:
+        request.metadata.uuid = True
+        request.consistency_level = self._level
+        return _found(
+            await self._write(lambda node, timeout: node.stub.Search(request, timeout=timeout, metadata=node.metadata))
+        )
+
+    async def _search(self, request: gets.SearchRequest) -> gets.SearchReply:
+        try:
+            return await self._nodes.read(
+                lambda node, timeout: node.stub.Search(request, timeout=timeout, metadata=node.metadata)
+            )
+        except Refused as error:
+            raise _refusal(error) from error
+
+    async def _aggregate(self, request: aggregates.AggregateRequest) -> aggregates.AggregateReply:
+        try:
+            return await self._nodes.read(
+                lambda node, timeout: node.stub.Aggregate(request, timeout=timeout, metadata=node.metadata),
+                COUNT_SECONDS,
+            )
+        except Refused as error:
+            raise _refusal(error) from error
+
+    async def _write(self, call: Callable[[Node, float], Awaitable[T]]) -> T:
+        try:
+            return await self._nodes.write(call, WRITE_SECONDS)
+        except Refused as error:
+            raise _refusal(error) from error
+
+
+def _search(
+    name: str,
+    tenant: str,
+    limit: int,
+    where: base.Filters | None,
+    *,
+    near_vector: searches.NearVector | None = None,
+    bm25_search: searches.BM25 | None = None,
+    metadata: gets.MetadataRequest | None = None,
+    properties: gets.PropertiesRequest | None = None,
+    after: str = "",
+) -> gets.SearchRequest:
+    return gets.SearchRequest(
+        collection=name,
+        tenant=tenant,
+        limit=limit,
+        filters=where,
+        near_vector=near_vector,
+        bm25_search=bm25_search,
+        metadata=metadata,
+        properties=properties or gets.PropertiesRequest(),
+        after=after,
+        uses_123_api=True,
+        uses_125_api=True,
+        uses_127_api=True,
+    )
+
+
+def _found(reply: gets.SearchReply) -> list[Found]:
+    return [
+        Found(one.metadata.id, {name: value.text_value for name, value in one.properties.non_ref_props.fields.items()})
+        for one in reply.results
+    ]
+
+
+def _returned(properties: Sequence[str]) -> gets.PropertiesRequest:
+    return gets.PropertiesRequest(non_ref_properties=properties)
+
+
+def _aggregate(
+    name: str,
+    tenant: str,
+    where: base.Filters | None,
+    *,
+    group_by: aggregates.AggregateRequest.GroupBy | None = None,
+    limit: int | None = None,
+    aggregations: Sequence[aggregates.AggregateRequest.Aggregation] = (),
+) -> aggregates.AggregateRequest:
+    return aggregates.AggregateRequest(
+        collection=name,
+        tenant=tenant,
+        filters=where,
+        objects_count=True,
+        group_by=group_by,
+        limit=limit,
+        aggregations=aggregations,
+    )
+
+
+def _parts(objects: Iterable[batches.BatchObject]) -> Iterator[list[batches.BatchObject]]:
+    """Divide objects into what one call takes."""
+    part: list[batches.BatchObject] = []
+    size = 0
+    for one in objects:
+        own = one.ByteSize()
+        if part and (len(part) == OBJECTS_AT_ONCE or size + own > BYTES_AT_ONCE):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += own
+    if part:
+        yield part
+
+
+def _refusal(error: Refused) -> Exception:
+    return _failure(str(error))
+
+
+def _failure(details: str, failed: int = 0, sent: int = 0) -> Exception:
+    """Say in our words what Weaviate said."""
+    if any(reason in details for reason in GONE):
+        return Gone(details)
+    if "vector lengths" in details or "dimension" in details:
+        return Conflict(
+            "The collection holds vectors of other dimensions than the running embedding model makes. Start the "
+            "service with its model, or delete the collection and import again.",
+        )
+    of_them = f" {failed} of {sent} objects:" if sent else ""
+    return StoreUnavailable(f"Weaviate refused{of_them} {details[:300]}")

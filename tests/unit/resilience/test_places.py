@@ -1,0 +1,55 @@
+import asyncio
+
+import pytest
+
+from service.resilience.places import Full, Places
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_those_who_wait_get_places_in_the_order_in_which_they_came() -> None:
+    places, order = Places(1, 10), list[int]()
+
+    async def come(number: int) -> None:
+        await places.take(10)
+        order.append(number)
+        await asyncio.sleep(0)
+        places.give()
+
+    await asyncio.gather(*(come(number) for number in range(5)))
+    assert order == [0, 1, 2, 3, 4]
+    assert places.taken == 0
+
+
+async def test_a_long_line_is_turned_away_at_once() -> None:
+    places = Places(1, 1)
+    await places.take(10)
+    waiting = asyncio.create_task(places.take(10))
+    await asyncio.sleep(0)
+    with pytest.raises(Full):
+        await places.take(10)
+    places.give()
+    await waiting
+
+
+async def test_who_gets_no_place_in_time_is_turned_away_and_leaves_the_line() -> None:
+    places = Places(1, 1)
+    await places.take(10)
+    with pytest.raises(Full):
+        await places.take(0.01)
+    places.give()
+    assert places.taken == 0
+
+
+async def test_who_stops_waiting_as_the_place_comes_passes_it_on() -> None:
+    places = Places(1, 2)
+    await places.take(10)
+    leaving, staying = asyncio.create_task(places.take(10)), asyncio.create_task(places.take(10))
+    await asyncio.sleep(0)
+    places.give()
+    leaving.cancel()
+    await staying
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    places.give()
+    assert places.taken == 0
