@@ -13,6 +13,7 @@ from litestar.exceptions import InternalServerException, SerializationException
 
 from service.access.base import Scope
 from service.errors import BodyTooLarge, FieldError, InvalidRequest, MalformedBody
+from service.routes.problems import field_error
 from service.telemetry import Stages
 from service.wiring import Services
 
@@ -45,8 +46,18 @@ class ServiceRequest(Request[Any, Any, State]):
             raise InvalidRequest(*(FieldError(f"?{name}", detail) for name, detail in sorted(wrong.items())))
 
     async def json(self) -> Any:
-        """Return the body as JSON; raises MalformedBody where it is none."""
-        return decode_json(await self.body())
+        """Return the body as the handler takes it; raises MalformedBody, and InvalidRequest where it does not fit.
+
+        The framework would convert it leniently, and take 0 for false.
+        """
+        decoded = decode_json(await self.body())
+        wanted = self.route_handler.parsed_data_field
+        if wanted is None or not wanted.is_subclass_of(msgspec.Struct):
+            return decoded
+        try:
+            return msgspec.convert(decoded, wanted.annotation)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(field_error(error)) from None
 
     async def stream(self) -> AsyncGenerator[bytes]:
         """Yield the body as it arrives; raises MalformedBody where it ends too early or does not go on."""
