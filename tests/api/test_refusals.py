@@ -35,7 +35,7 @@ def search(**changes: Any) -> dict[str, Any]:
         (search(mode="magic"), 422, "/mode"),
         (search(fusion="cold"), 422, "/fusion"),
         (search(colection="planets"), 422, ""),
-        (search(explain=True), 422, ""),
+        (search(explanation=True), 422, ""),
         (search(minimum_version=7), 422, "/minimum_version"),
         (search(mode="keyword", minimum_vector_score=0.5), 422, "/minimum_vector_score"),
         (search(collection="Bad-Name"), 422, "/collection"),

@@ -55,7 +55,7 @@ def filled(world: World) -> None:
 
 
 def test_whatever_two_tenants_do_neither_sees_anything_of_the_other(world: World) -> None:
-    @settings(max_examples=12, suppress_health_check=[*HealthCheck], phases=[Phase.generate])  # the service remembers
+    @settings(max_examples=6, suppress_health_check=[*HealthCheck], phases=[Phase.generate])  # the service remembers
     @given(st.lists(steps, min_size=20, max_size=60))
     def each_keeps_to_its_own(taken: list[Step]) -> None:
         filled(world)
