@@ -26,7 +26,7 @@ from service.ingest.importer import Importer
 from service.ingest.reindexing import Reindexer
 from service.ingest.shapes import Shapes
 from service.ingest.writing import Writer
-from service.models import Collection, SearchRequest
+from service.models import Collection, Kind, SearchRequest
 from service.search.answering import Answering, Flow, Observe
 from service.search.context import ContextBuilder
 from service.search.faq import FaqDefaults, FaqRequest, FaqSearch, PreparedFaq
@@ -38,6 +38,7 @@ from service.search.refreshing import Refreshing
 from service.search.warming import Warmer
 from service.settings import Settings
 from service.stores.base import Store
+from service.stores.census import Census
 from service.stores.embedded import open_embedded_store
 from service.stores.versioned import VersionedStore
 from service.telemetry import Telemetry
@@ -52,6 +53,7 @@ class Services(Struct, frozen=True):
     telemetry: Telemetry
     access: Access
     store: Store
+    census: Census
     embedder: Embedder
     link: Link | None
     caches: Caches | None
@@ -155,54 +157,80 @@ def join_services(
     caches: Caches | None,
 ) -> Services:
     """Build the flows over a store, the models and the caches."""
-    saved, popularity = Saved(), Popularity()
-    results, deadline = caches.result if caches else None, settings.request_deadline_seconds
-
-    def cached() -> Embedders:
-        return _cached(pool, caches, settings, saved)
-
-    def answering(path: str, flow: Flow[Any, Any], usual_ttl: float, observe: Observe | None) -> Answering[Any, Any]:
-        ttl = _ttl(settings, usual_ttl)
-        return Answering(path, flow, results, freshness, ttl, saved, popularity, deadline, observe)
-
-    defaults = FaqDefaults(limit=settings.faq_max_results, minimum_score=settings.faq_min_similarity)
-    for_faq = cached()
-    thresholds = WEAVIATE if settings.store == "weaviate" else EMBEDDED
-    planning = Planning(store, Refreshing(store, freshness), thresholds, telemetry)
-    pipeline = SearchPipeline(store, cached(), planning)
-    searching = answering("/search", pipeline, settings.search_result_cache_ttl_seconds, None)
-    faq = FaqSearch(store, for_faq, defaults, planning)
-    asking = answering("/faq/search", faq, settings.faq_result_cache_ttl_seconds, telemetry.observe_faq)
-    warmer = Warmer(
-        {"/search": (SearchRequest, searching), "/faq/search": (FaqRequest, asking)},
-        popularity,
-        RedisHotList(link.redis) if link else FileHotList(settings.data_dir / "hot"),
-        telemetry,
-        settings.warm_queries if caches else 0,
-    )
-    shapes = Shapes(cached())
+    saved = Saved()
+    embedders, for_faq = (_cached(pool, caches, settings, saved) for _ in range(2))
+    searching = join_searching(settings, telemetry, store, freshness, embedders, for_faq, caches, saved, link)
+    shapes = Shapes(_cached(pool, caches, settings, saved))
     writer = Writer(store, shapes)
-    comparer = Comparer({"documents": pipeline, "faq": faq}, warmer.hottest_now, telemetry)
+    flows: Mapping[Kind, Any] = {"documents": searching.pipeline, "faq": searching.faq}
+    comparer = Comparer(flows, searching.warmer.hottest_now, telemetry)
     services = Services(
         settings=settings,
         telemetry=telemetry,
         access=access,
         store=store,
+        census=Census(store, access, telemetry),
         embedder=embedder,
         link=link,
         caches=caches,
         saved=saved,
-        warmer=warmer,
-        planning=planning,
-        search=searching,
-        faq=asking,
-        context=ContextBuilder(searching, store, pool),
+        warmer=searching.warmer,
+        planning=searching.planning,
+        search=searching.search,
+        faq=searching.ask,
+        context=ContextBuilder(searching.search, store, pool),
         writer=writer,
         importer=Importer(store, shapes, writer),
         reindexer=Reindexer(store, writer, shapes, comparer, pool.names, freshness.outlast),
     )
     export_metrics(services, for_faq)
     return services
+
+
+class _Searching(Struct, frozen=True):
+    """Both kinds of search, bare and behind the cache of results."""
+
+    planning: Planning
+    pipeline: SearchPipeline
+    faq: FaqSearch
+    search: Answering[SearchRequest, PreparedSearch]
+    ask: Answering[FaqRequest, PreparedFaq]
+    warmer: Warmer
+
+
+def join_searching(
+    settings: Settings,
+    telemetry: Telemetry,
+    store: Store,
+    freshness: Freshness,
+    embedders: Embedders,
+    for_faq: Embedders,
+    caches: Caches | None,
+    saved: Saved,
+    link: Link | None,
+) -> _Searching:
+    """Build the searches, and what warms them up."""
+    popularity, results = Popularity(), caches.result if caches else None
+
+    def answering(path: str, flow: Flow[Any, Any], usual_ttl: float, observe: Observe | None) -> Answering[Any, Any]:
+        ttl, deadline = _ttl(settings, usual_ttl), settings.request_deadline_seconds
+        return Answering(path, flow, results, freshness, ttl, saved, popularity, deadline, observe)
+
+    thresholds = WEAVIATE if settings.store == "weaviate" else EMBEDDED
+    planning = Planning(store, Refreshing(store, freshness), thresholds, telemetry)
+    pipeline = SearchPipeline(store, embedders, planning)
+    defaults = FaqDefaults(limit=settings.faq_max_results, minimum_score=settings.faq_min_similarity)
+    faq = FaqSearch(store, for_faq, defaults, planning)
+    search = answering("/search", pipeline, settings.search_result_cache_ttl_seconds, None)
+    ask = answering("/faq/search", faq, settings.faq_result_cache_ttl_seconds, telemetry.observe_faq)
+    warmer = Warmer(
+        {"/search": (SearchRequest, search), "/faq/search": (FaqRequest, ask)},
+        popularity,
+        RedisHotList(link.redis) if link else FileHotList(settings.data_dir / "hot"),
+        telemetry,
+        settings.warm_queries if caches else 0,
+    )
+    return _Searching(planning, pipeline, faq, search, ask, warmer)
 
 
 def _cached(pool: ModelPool, caches: Caches | None, settings: Settings, saved: Saved) -> Embedders:

@@ -32,6 +32,7 @@ from service.stores.embedded.store import EmbeddedStore
 from service.stores.filters import Filter, parse_filter
 from service.stores.weaviate import open_weaviate_store
 from service.telemetry import Telemetry
+from tests.tools.weaviate import weaviate_server
 
 DEPTH: Final = 50
 """Matches that a search asks its leg for."""
@@ -208,9 +209,10 @@ def is_indexed(store: Store, collection: Collection) -> bool:
 
 @asynccontextmanager
 async def open_weaviate(_: Path) -> AsyncIterator[Store]:
-    """Reach a Weaviate at its usual addresses."""
-    async with open_weaviate_store(["http://127.0.0.1:8080"], ["127.0.0.1:50051"], budget_seconds=30) as store:
-        yield store
+    """Run a Weaviate of one node."""
+    with weaviate_server() as node:
+        async with open_weaviate_store([node.url], [node.grpc_address], budget_seconds=30) as store:
+            yield store
 
 
 TARGETS: Final[Mapping[str, Target]] = {

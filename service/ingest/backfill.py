@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from service.errors import CollectionChanged
 from service.ingest.hashing import digest_of
 from service.ingest.writing import Writer
 from service.models import Collection, Record
@@ -67,8 +68,7 @@ class Backfill:
             self._sample(records)
             hashes = await self._hashes(self._beside, records)
             lacking = [record for record in records if hashes.get(record.id, "") != digest_of(record.content_hash)]
-            if lacking:
-                await self._store.write(self._beside, await self._writer.made(self._beside, lacking))
+            await self._write(lacking)
 
     async def _mend(self) -> int:
         """Compare all documents; returns how many had to be written or deleted."""
@@ -92,11 +92,20 @@ class Backfill:
             beside = {one: digest_of(of) for one, of in (await self._store.content_hashes(self._beside, ids)).items()}
             lacking = [record for record in records if beside.get(record.id, "") != digest_of(record.content_hash)]
             extra = sorted(beside.keys() - {record.id for record in records})
-            if lacking:
-                await self._store.write(self._beside, await self._writer.made(self._beside, lacking))
+            await self._write(lacking)
             if extra:
                 await self._store.delete(self._beside, extra)
         return len(lacking) + len(extra)
+
+    async def _write(self, records: Sequence[Record]) -> None:
+        """Write to the next generation with the fields as they are by now: imports add some while it is built."""
+        if not records:
+            return
+        made = await self._writer.made(self._beside, records)
+        current = await self._store.collection(self._live.tenant, self._live.name)
+        if current is None or current.other is None or current.places != self._live.places:
+            raise CollectionChanged(f"The next generation of collection {self._live.name!r} was given up.")
+        await self._store.write(current.at(current.other), made)
 
     async def _pages(self, generation: Collection) -> AsyncGenerator[list[Record]]:
         after = ""

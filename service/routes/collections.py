@@ -1,5 +1,7 @@
 """`/collections`: creating, describing and deleting collections."""
 
+from contextlib import suppress
+
 from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
@@ -7,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service.errors import Conflict, FieldError, InvalidRequest
+from service.errors import Conflict, FieldError, InvalidRequest, UnknownCollection
 from service.ingest.reindexing import ReindexRequest
 from service.models import MOST_FIELDS, NAME_PATTERN, RESERVED_FIELDS, CachePolicy, Collection, FieldType, Kind
 from service.routes.access import ADMIN, SEARCH, WRITE
@@ -75,8 +77,11 @@ async def put_collection(
 @get("/collections", responses=documented(503), opt=SEARCH)
 async def list_collections(services: NamedDependency[Services], tenant: NamedDependency[str]) -> CollectionList:
     """List the collections."""
-    found = await services.store.collections(tenant)
-    return CollectionList([await describe(services, collection) for collection in found])
+    described = []
+    for collection in await services.store.collections(tenant):
+        with suppress(UnknownCollection):  # deleted meanwhile
+            described.append(await describe(services, collection))
+    return CollectionList(described)
 
 
 @get("/collections/{name:str}", responses=documented(404, 422, 503), opt=SEARCH)

@@ -1,7 +1,6 @@
 """`/health`, `/metrics`: what platforms and SREs ask."""
 
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -70,7 +69,7 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Return the metrics in Prometheus' text format."""
     if not services.settings.metrics_enabled:
         raise SwitchedOff("Metrics are switched off by RETRIEVAL_METRICS_ENABLED.")
-    await _measure_collections(services)
+    await services.census.take()
     await _measure_redis(services)
     content, content_type = services.telemetry.exposition()
     # Litestar adds the charset once more where one is given.
@@ -92,29 +91,3 @@ async def _measure_redis(services: Services) -> None:
         redis = services.link.redis
         answers = await _answers(lambda: redis.run("health", ("PING",)))
         services.telemetry.dependency_up.labels("redis").set(answers.up)
-
-
-async def _measure_collections(services: Services) -> None:
-    """Read the collections' sizes at scrape time; the hot path pays nothing for them."""
-    gauge, up = services.telemetry.passages, services.telemetry.dependency_up.labels("store")
-    try:
-        sizes = await _passages(services)
-    except StoreUnavailable:
-        up.set(0)
-        return
-    up.set(1)
-    gauge.clear()
-    ordered = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
-    for name, passages in ordered[:LARGEST_COLLECTIONS]:
-        gauge.labels(name).set(passages)
-    if rest := ordered[LARGEST_COLLECTIONS:]:
-        gauge.labels("other").set(sum(passages for _, passages in rest))
-
-
-async def _passages(services: Services) -> Counter[str]:
-    """Return the passages of all tenants together by the names of their collections; tenants are never told apart."""
-    sizes: Counter[str] = Counter()
-    for tenant in services.access.tenants():
-        for collection in await services.store.collections(tenant):
-            sizes[collection.name] += (await services.store.size(collection)).passages
-    return sizes

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from contextvars import Context
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from service.caches.freshness import Freshness
 from service.errors import RetrievalError
@@ -33,6 +33,8 @@ PAUSE_SECONDS: Final = 5.0
 
 class _Watched(Struct):
     fields: OrderedDict[str, None]
+    taken: set[str] = field(default_factory=set)
+    """Fields whose statistics were ever taken: none of them skips the pause."""
     statistics: Statistics | None = None
     not_before: float = 0.0
     """Monotonic seconds: when they may be taken again."""
@@ -68,13 +70,13 @@ class Refreshing:
                 self._watched.popitem(last=False)
         else:
             self._watched.move_to_end(place)
-        for field in fields:
-            watched.fields[field] = None
-            watched.fields.move_to_end(field)
+        for name in fields:
+            watched.fields[name] = None
+            watched.fields.move_to_end(name)
         while len(watched.fields) > max(MOST_FIELDS, len(fields)):
             watched.fields.popitem(last=False)
         if not watched.is_running and not _serves(watched.statistics, collection, fields):
-            self._order(collection, watched)
+            self._order(collection, watched, fields)
         return watched.statistics
 
     def is_current(self, collection: Collection, minimum_version: str | None) -> bool:
@@ -94,11 +96,13 @@ class Refreshing:
             task.cancel()
         await self.settle()
 
-    def _order(self, collection: Collection, watched: _Watched) -> None:
-        # A field that nobody asked for before does not wait for its turn.
-        is_new = watched.statistics is not None and watched.fields.keys() - watched.statistics.fields.keys()
+    def _order(self, collection: Collection, watched: _Watched, fields: AbstractSet[str]) -> None:
+        # A field that nobody asked for before does not wait for its turn, this once: who goes through many fields, of
+        # which the oldest are forgotten, would have statistics taken all the time.
+        is_new = watched.statistics is not None and not fields <= watched.taken
         if self._clock() < watched.not_before and not is_new:
             return
+        watched.taken |= fields
         watched.is_running = True
         # In a context of its own: it is no part of the search, whose budget and stage times end with the answer.
         task = asyncio.create_task(self._refresh(collection, watched), context=Context())

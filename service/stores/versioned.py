@@ -9,7 +9,7 @@ from msgspec import structs
 
 from service.caches.base import ledger_name
 from service.caches.ledgers import RedisVersions, Write
-from service.errors import RedisUnavailable
+from service.errors import RedisUnavailable, UnknownCollection
 from service.models import Collection, CollectionSize, Match, Passage, Record, Scalar
 from service.stores.base import Deletion, EmbeddedDocument, Store, ValueCount, Vector
 from service.stores.catalog import check_generation
@@ -136,12 +136,14 @@ class VersionedStore:
         """Announce a write, and let it be done only if the entry it was made for still names the generations.
 
         Whoever changes the generations and waits for the writes announced before knows that all later ones heed them.
-        Raises CollectionChanged.
+        Raises CollectionChanged, and UnknownCollection where none is named.
         """
         async with self._versions.write(_ledger(collection)) as write:
             stored = await self._store.collection(collection.tenant, collection.name)
-            if stored and collection.physical in stored.places:
-                check_generation(stored, collection)
+            if stored is None or collection.physical not in stored.places:  # what a deletion left there is lost
+                names = [entry.name for entry in await self._store.collections(collection.tenant)]
+                raise UnknownCollection(collection.name, names)
+            check_generation(stored, collection)
             yield write
             write.is_void = collection.is_beside  # nobody searches it: what is cached stays right
 

@@ -8,7 +8,7 @@ import pytest
 from service.caches import locks
 from service.caches.locks import alone
 from service.caches.redis import Redis, open_redis
-from service.errors import RedisUnavailable
+from service.errors import RedisUnavailable, StoreUnavailable
 from tests.tools.servers import RunningRedis, redis_server
 
 pytestmark = pytest.mark.anyio
@@ -71,3 +71,30 @@ async def test_what_another_holds_by_now_is_left_to_it(redis: Redis, server: Run
 async def test_a_holder_that_died_lets_go_by_itself(redis: Redis, server: RunningRedis) -> None:
     async with alone(redis, "documents"):
         assert 0 < int(server.say("PTTL", "retrieval:lock:{documents}")) <= locks.LONGEST_MS
+
+
+async def test_a_lock_is_free_after_one_that_left_before_it_had_the_answer(server: RunningRedis) -> None:
+    async with open_redis(server.url, budget_seconds=30) as redis:
+        for turns in range(20):
+
+            async def enter() -> None:
+                async with alone(redis, "documents"):
+                    await asyncio.sleep(60)
+
+            entering = asyncio.create_task(enter())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            entering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await entering
+        assert server.say("KEYS", "*") == ""
+
+
+async def test_what_takes_longer_than_a_lock_lasts_is_ended(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "HELD_SECONDS", 0.01)
+    assert locks.HELD_SECONDS * 1000 < locks.LONGEST_MS
+    with pytest.raises(StoreUnavailable, match="try again"):
+        async with alone(redis, "documents"):
+            await asyncio.sleep(60)
+    async with alone(redis, "documents"):
+        pass

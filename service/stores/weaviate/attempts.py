@@ -20,6 +20,8 @@ UNWELL: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED,
 """Says that the node, or the way to it, is not well."""
 UNCLEAR: Final = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
 """Weaviate's answer to most that goes wrong: the call may be to blame, or this node alone."""
+LONGEST_WRITE_SECONDS: Final = 10.0
+"""Of one try, while there is another node to try."""
 MOST_CALLS_OF_A_NAME: Final = 2
 LONGEST_REASON: Final = 300
 
@@ -112,7 +114,7 @@ class Attempts(Generic[T]):
         if fit and now < self._ends:
             node = min(fit, key=Node.burden) if len(fit) > 1 else fit[0]
             self._left.remove(node)
-            self._running[node.begin(self._call, self._ends - now)] = Attempt(node, now, is_hedge)
+            self._running[node.begin(self._call, self._seconds_of_try(now))] = Attempt(node, now, is_hedge)
         elif not self._running:
             if self._unclear:
                 raise self._unclear[-1][1]
@@ -122,6 +124,11 @@ class Attempts(Generic[T]):
         """Return the nodes that can still be asked: those that are behind only where there are no others."""
         open_ones = [node for node in self._left if not node.breaker.is_open]
         return [node for node in open_ones if not node.is_behind] or open_ones
+
+    def _seconds_of_try(self, now: float) -> float:
+        """Return how long a node has. A write that hangs, as where a replica died just now, is left time for another."""
+        left = self._ends - now
+        return min(left, LONGEST_WRITE_SECONDS) if self._hedging is None and self._left else left
 
     def _wait_longer(self) -> None:
         """Do what is due now; raises StoreUnavailable at the end."""

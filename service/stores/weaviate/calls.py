@@ -41,6 +41,8 @@ class Found(Struct, frozen=True):
 
     id: str
     properties: dict[str, str]
+    is_agreed: bool = False
+    """Whether so many copies are the same; told only where that was asked."""
 
 
 class Extremes(Struct, frozen=True):
@@ -88,7 +90,7 @@ class Calls:
         *,
         is_agreed: bool = False,
     ) -> list[Found]:
-        """Return objects that meet a filter, with properties of text; where `is_agreed`, as enough copies have them.
+        """Return objects that meet a filter, with properties of text; where `is_agreed`, also whether copies agree.
 
         Agreed objects are for writes: every node asks another one, and waits long for one that is frozen.
         """
@@ -172,10 +174,16 @@ class Calls:
 
     async def _fetch_agreed(self, request: gets.SearchRequest) -> list[Found]:
         request.metadata.uuid = True
+        request.metadata.is_consistent = True
         request.consistency_level = self._level
-        return _found(
-            await self._write(lambda node, timeout: node.stub.Search(request, timeout=timeout, metadata=node.metadata))
-        )
+
+        async def search_twice(node: Node, timeout: float) -> gets.SearchReply:
+            """Weaviate repairs a copy that is behind, but answers with what stood there, and calls that consistent."""
+            await node.stub.Search(request, timeout=timeout / 2, metadata=node.metadata)
+            reply: gets.SearchReply = await node.stub.Search(request, timeout=timeout / 2, metadata=node.metadata)
+            return reply
+
+        return _found(await self._write(search_twice))
 
     async def _search(self, request: gets.SearchRequest) -> gets.SearchReply:
         try:
@@ -183,7 +191,7 @@ class Calls:
                 lambda node, timeout: node.stub.Search(request, timeout=timeout, metadata=node.metadata)
             )
         except Refused as error:
-            raise _refusal(error) from error
+            raise _failure(str(error)) from error
 
     async def _aggregate(self, request: aggregates.AggregateRequest) -> aggregates.AggregateReply:
         try:
@@ -192,13 +200,13 @@ class Calls:
                 COUNT_SECONDS,
             )
         except Refused as error:
-            raise _refusal(error) from error
+            raise _failure(str(error)) from error
 
     async def _write(self, call: Callable[[Node, float], Awaitable[T]]) -> T:
         try:
             return await self._nodes.write(call, WRITE_SECONDS)
         except Refused as error:
-            raise _refusal(error) from error
+            raise _failure(str(error)) from error
 
 
 def _search(
@@ -231,7 +239,11 @@ def _search(
 
 def _found(reply: gets.SearchReply) -> list[Found]:
     return [
-        Found(one.metadata.id, {name: value.text_value for name, value in one.properties.non_ref_props.fields.items()})
+        Found(
+            one.metadata.id,
+            {name: value.text_value for name, value in one.properties.non_ref_props.fields.items()},
+            one.metadata.is_consistent,
+        )
         for one in reply.results
     ]
 
@@ -273,10 +285,6 @@ def _parts(objects: Iterable[batches.BatchObject]) -> Iterator[list[batches.Batc
         size += own
     if part:
         yield part
-
-
-def _refusal(error: Refused) -> Exception:
-    return _failure(str(error))
 
 
 def _failure(details: str, failed: int = 0, sent: int = 0) -> Exception:

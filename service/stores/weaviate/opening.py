@@ -26,8 +26,8 @@ async def open_weaviate_store(
     """Reach a Weaviate at the addresses of its nodes, or at one that stands for all; nothing is asked of it yet."""
     is_secure = urls[0].startswith("https:")
     async with (
-        open_administration(urls, api_key, budget_seconds) as administration,
         open_nodes(addresses, api_key, budget_seconds=budget_seconds, is_secure=is_secure) as nodes,
+        open_administration(urls, api_key, budget_seconds, lambda: nodes.is_open) as administration,
     ):
         if telemetry:
             export_nodes(nodes, telemetry)

@@ -20,6 +20,9 @@ SEARCH_BREADTH: Final = 512
 """ef: candidates that a search of the HNSW index keeps."""
 BUILD_BREADTH: Final = 128
 CONNECTIONS: Final = 32
+REPAIR: Final = {"frequency": 5_000, "frequencyWhilePropagating": 1_000, "propagationDelay": 5_000}
+"""Milliseconds, of replicas: how often they are compared, how often while one is behind (both as often as Weaviate
+allows), and how old an object is before others are given it. By default the first and the last are 30 s."""
 
 Properties = list[dict[str, Any]]
 
@@ -100,7 +103,7 @@ def _class(name: str, properties: Iterable[dict[str, Any]], replication: int) ->
         },
         "replicationConfig": {
             "factor": replication,
-            "asyncEnabled": replication > 1,
             "deletionStrategy": "TimeBasedResolution",
+            **({"asyncConfig": REPAIR} if replication > 1 else {}),
         },
     }

@@ -13,7 +13,7 @@ from service.stores.base import Deletion, EmbeddedDocument, ValueCount, Vector
 from service.stores.catalog import placed
 from service.stores.filters import BUILT_IN_FIELDS, Filter
 from service.stores.weaviate.administration import Administration
-from service.stores.weaviate.calls import Calls, Gone
+from service.stores.weaviate.calls import Calls, Found, Gone
 from service.stores.weaviate.catalog import Catalog
 from service.stores.weaviate.extremes import Field
 from service.stores.weaviate.fields import base_of
@@ -24,6 +24,7 @@ from service.stores.weaviate.schema import RECORDS, catalog_class, collection_cl
 
 DELETED_AT_ONCE: Final = 1000
 """Passages whose documents are deleted by filter in one step."""
+PAUSE_SECONDS: Final = 0.5
 
 
 class WeaviateStore:
@@ -125,7 +126,7 @@ class WeaviateStore:
         name, place = passages_class(collection.name), collection.physical
         async with self._alone(place), self._existing(collection):
             known = await self.content_hashes(collection, [one.record.id for one in documents])
-            rewritten = [one for one in documents if known.get(one.record.id)]
+            rewritten = [one for one in documents if one.record.id in known]
             await self._calls.insert(record_objects(collection, rewritten, is_done=False))
             await self._calls.insert(passage_objects(collection, documents, self._analyser))
             if known or self._replication > 1:
@@ -147,23 +148,31 @@ class WeaviateStore:
         deleted = 0
         name = passages_class(collection.name)
         async with self._alone(collection.physical), self._existing(collection):
+            before: set[str] = set()
             while not where.is_contradiction:
                 clause = to_weaviate(where)
                 found = await self._calls.fetch(name, collection.physical, clause, DELETED_AT_ONCE, ["passage"])
                 if not found:
                     break
+                if before and before == {one.id for one in found}:  # of a copy that is behind: it is repaired meanwhile
+                    await asyncio.sleep(PAUSE_SECONDS)
+                before = {one.id for one in found}
                 ids = {to_passage(one.id, one.properties["passage"]).document_id for one in found}
                 deleted += await self._delete(collection, [*ids])
         return Deletion(deleted, token_hex(8))
 
     async def records(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
         found = await self._fetch_records(collection, ids, "record")
-        return [to_record(encoded) for encoded in found.values()]
+        return [to_record(one.properties["record"]) for one in found]
 
     async def content_hashes(self, collection: Collection, ids: Sequence[str]) -> dict[str, str]:
-        found = await self._fetch_records(collection, ids, "content_hash", is_agreed=True)
+        """Return "" for what is to be written again: it never came to its end, or copies do not agree on it."""
+        is_agreed = self._replication > 1
+        found = await self._fetch_records(collection, ids, "content_hash", is_agreed=is_agreed)
         by_id = {record_id(identifier): identifier for identifier in ids}
-        return {by_id[identifier]: content_hash for identifier, content_hash in found.items()}
+        return {
+            by_id[one.id]: "" if is_agreed and not one.is_agreed else one.properties["content_hash"] for one in found
+        }
 
     async def list_records(self, collection: Collection, after: str, limit: int) -> list[Record]:
         async with self._existing(collection):
@@ -173,15 +182,14 @@ class WeaviateStore:
 
     async def _fetch_records(
         self, collection: Collection, ids: Sequence[str], of: str, *, is_agreed: bool = False
-    ) -> dict[str, str]:
-        """Return one property of the records of documents, by the record's id."""
+    ) -> list[Found]:
+        """Return the records of documents, with one property."""
         if not ids:
-            return {}
+            return []
         async with self._existing(collection):
             clause = has_id(map(record_id, ids))
             wanted = (RECORDS, collection.physical, clause, len(ids), [of])
-            found = await self._calls.fetch(*wanted, is_agreed=is_agreed)
-        return {one.id: one.properties[of] for one in found}
+            return await self._calls.fetch(*wanted, is_agreed=is_agreed)
 
     async def _delete(self, collection: Collection, ids: Sequence[str]) -> int:
         deleted = await self._calls.remove(RECORDS, collection.physical, has_id(map(record_id, ids)))

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from service.errors import Conflict, InvalidRequest, ModelUnavailable
 from service.ingest.reindexing import ReindexRequest, comparison_of
-from service.models import SearchRequest
+from service.models import Collection, Record, SearchRequest
 from service.search.hottest import Hot
 from service.stores.memory import MemoryStore
 from tests.unit.ingest.fakes import TENANT, counts, document
@@ -43,6 +44,35 @@ async def test_the_next_generation_takes_over_with_every_document(process: Proce
     assert entry.other
     assert comparison_of(entry.other).overlap == 1
     assert entry.other.physical == before.physical
+
+
+class AddingAField(MemoryStore):
+    """Declares a field while a generation is built, and remembers which fields what is written beside was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[set[str]] = []
+
+    async def list_records(self, collection: Collection, *arguments: Any) -> list[Record]:
+        entry = await self.collection(collection.tenant, collection.name)
+        if entry and entry.other and "added" not in entry.fields:
+            await self.put_collection(structs.replace(entry, fields={**entry.fields, "added": "keyword"}), entry)
+        return await super().list_records(collection, *arguments)
+
+    async def write(self, collection: Collection, *arguments: Any) -> str:
+        if collection.is_beside:
+            self.written.append({*collection.fields})
+        return await super().write(collection, *arguments)
+
+
+async def test_a_field_that_is_declared_meanwhile_is_indexed_in_the_next_generation() -> None:
+    store = AddingAField()
+    process = Process(store)
+    await process.imported(*many(60))
+    await process.reindex(model="second")
+    assert store.written
+    assert all("added" in fields for fields in store.written)
+    await process.reindexer.close()
 
 
 async def test_shorter_passages_are_more_passages(process: Process) -> None:

@@ -226,3 +226,16 @@ async def test_closing_ends_what_is_being_taken() -> None:
     await refreshing.close()
     assert refreshing.known(collection, {"status"}) is None
     await refreshing.close()
+
+
+async def test_who_goes_through_more_fields_than_are_kept_does_not_have_them_taken_all_the_time() -> None:
+    store = Counting()
+    collection = await filled(store)
+    refreshing = Refreshing(store, Freshness(), pause_seconds=60)
+    names = [f"field{number}" for number in range(2 * MOST_FIELDS)]
+    for name in names:
+        await taken(refreshing, collection, name)
+    begun = store.begun
+    for name in names:
+        await taken(refreshing, collection, name)
+    assert store.begun == begun

@@ -9,7 +9,7 @@ from msgspec import structs
 from service.caches.base import ledger_name
 from service.caches.ledgers import RedisVersions, ledger_key
 from service.caches.redis import open_redis
-from service.errors import CollectionChanged, RedisUnavailable, StoreUnavailable
+from service.errors import CollectionChanged, RedisUnavailable, StoreUnavailable, UnknownCollection
 from service.models import Collection, Generation
 from service.stores.base import EmbeddedDocument
 from service.stores.filters import parse_filter
@@ -199,3 +199,20 @@ async def test_a_write_beside_the_live_generation_leaves_the_version(library: Li
     assert (await library.current()).version != both.version
     with pytest.raises(CollectionChanged):
         await library.store.write(alone, [document("b")])
+
+
+async def test_nothing_is_written_to_what_a_deletion_left_behind(versions: RedisVersions) -> None:
+    """Weaviate removes the entry before the passages: a process that dies between leaves them."""
+
+    class Left(MemoryStore):
+        is_deleted = False
+
+        async def collection(self, tenant: str, name: str) -> Collection | None:
+            return None if self.is_deleted else await super().collection(tenant, name)
+
+    inner = Left()
+    library = await created(VersionedStore(inner, versions))
+    inner.is_deleted = True
+    with pytest.raises(UnknownCollection):
+        await library.store.write(library.collection, [document("a")])
+    assert await inner.content_hashes(library.collection, ["a"]) == {}

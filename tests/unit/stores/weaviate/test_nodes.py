@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.resilience.breakers import FAILURES_IN_A_ROW
+from service.stores.weaviate.attempts import LONGEST_WRITE_SECONDS
 from service.stores.weaviate.node import MOST_MISSES
 from service.stores.weaviate.nodes import MOST_WAITING, READS_AT_ONCE, Node, Nodes, Refused
 
@@ -203,6 +204,19 @@ async def test_calls_to_a_node_that_is_left_alone_go_elsewhere_at_once() -> None
 async def test_a_write_goes_to_another_node_where_one_is_not_reached() -> None:
     scripted = Scripted({"a": failing(UNAVAILABLE), "b": well})
     assert await scripted.write() == "well"
+
+
+async def test_a_write_that_hangs_leaves_time_for_another_node() -> None:
+    given: list[float] = []
+    scripted = Scripted({"a": failing(grpc.StatusCode.DEADLINE_EXCEEDED), "b": well})
+
+    async def call(node: Node, seconds: float) -> str:
+        given.append(seconds)
+        return await scripted.call(node, seconds)
+
+    assert await scripted.nodes.write(call, 30) == "well"
+    assert given[0] == LONGEST_WRITE_SECONDS
+    assert given[1] == pytest.approx(30, abs=5)
 
 
 async def test_a_write_that_is_refused_is_not_made_again() -> None:

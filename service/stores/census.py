@@ -1,0 +1,63 @@
+"""How many passages each collection has, for metrics: counted when somebody asks, but for a small part of the time."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from service.access.base import Access
+from service.errors import StoreUnavailable, UnknownCollection
+from service.stores.base import Store
+from service.telemetry import Telemetry
+
+LARGEST_COLLECTIONS: Final = 50
+"""That have a label of their own; the others are one."""
+PAUSE: Final = 10
+"""Times as long as a count took, until the next: whoever asks all the time has the store busy for a tenth of it."""
+
+
+class Census:
+    """Counts the collections of all tenants together; tenants are never told apart."""
+
+    def __init__(
+        self, store: Store, access: Access, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._telemetry = telemetry
+        self._clock = clock
+        self._counting = asyncio.Lock()
+        self._again_at = 0.0
+
+    async def take(self) -> None:
+        """Bring the gauges up to date, unless that was done just now, or is being done."""
+        if self._counting.locked() or self._clock() < self._again_at:
+            return
+        async with self._counting:
+            began = self._clock()
+            try:
+                self._publish(await self._passages())
+                is_up = True
+            except StoreUnavailable:
+                is_up = False
+            self._telemetry.dependency_up.labels("store").set(is_up)
+            self._again_at = self._clock() + PAUSE * (self._clock() - began)
+
+    def _publish(self, sizes: Counter[str]) -> None:
+        gauge = self._telemetry.passages
+        gauge.clear()
+        ordered = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+        for name, passages in ordered[:LARGEST_COLLECTIONS]:
+            gauge.labels(name).set(passages)
+        if rest := ordered[LARGEST_COLLECTIONS:]:
+            gauge.labels("other").set(sum(passages for _, passages in rest))
+
+    async def _passages(self) -> Counter[str]:
+        sizes: Counter[str] = Counter()
+        for tenant in self._access.tenants():
+            for collection in await self._store.collections(tenant):
+                with suppress(UnknownCollection):  # deleted meanwhile
+                    sizes[collection.name] += (await self._store.size(collection)).passages
+        return sizes
