@@ -126,7 +126,7 @@ class Attempts(Generic[T]):
         return [node for node in open_ones if not node.is_behind] or open_ones
 
     def _seconds_of_try(self, now: float) -> float:
-        """Return how long a node has. A write that hangs, as where a replica died just now, is left time for another."""
+        """Return how long a node has. Where a write hangs, as after a replica died, another node is left time."""
         left = self._ends - now
         return min(left, LONGEST_WRITE_SECONDS) if self._hedging is None and self._left else left
 
