@@ -150,6 +150,11 @@ class Telemetry:
             )
         self._breakers[dependency] = is_open
 
+    def is_left_alone(self, dependency: str) -> bool:
+        """Whether a dependency is left alone: all nodes of it, where their names begin with its own."""
+        nodes = [is_open() for name, is_open in self._breakers.items() if name.partition(" ")[0] == dependency]
+        return bool(nodes) and all(nodes)
+
     def _open_breakers(self) -> Iterable[tuple[Sequence[str], float]]:
         return [((dependency,), float(is_open())) for dependency, is_open in self._breakers.items()]
 

@@ -43,11 +43,13 @@ class Alive(Struct, frozen=True):
 @get("/health", responses=documented_open(500))
 async def health(services: NamedDependency[Services]) -> Health:
     """Say of each dependency whether it is up; always 200, for people and dashboards."""
-    dependencies = {"store": await _answers(lambda: services.store.collections(DEFAULT_TENANT))}
+    is_left_alone = services.telemetry.is_left_alone
+    store = await _answers(lambda: services.store.collections(DEFAULT_TENANT))
+    dependencies = {"store": replace(store, breaker="open" if is_left_alone(services.settings.store) else "closed")}
     if services.link:
         redis = services.link.redis
         answers = await _answers(lambda: redis.run("health", ("PING",)))
-        dependencies["redis"] = replace(answers, breaker="open" if redis.is_open else "closed")
+        dependencies["redis"] = replace(answers, breaker="open" if is_left_alone("redis") else "closed")
     is_up = all(dependency.up for dependency in dependencies.values())
     return Health("ok" if is_up else "degraded", dependencies, "on" if services.caches else "off")
 

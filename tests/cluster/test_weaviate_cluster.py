@@ -106,6 +106,9 @@ async def test_without_any_node_what_is_cached_is_served_and_the_rest_is_refused
         refused = await client.post("/search", json=new)
         assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE
         assert int(refused.headers["retry-after"]) >= 1
+    async with asyncio.timeout(20):
+        while (await client.get("/health")).json()["dependencies"]["store"]["breaker"] == "closed":
+            await asyncio.sleep(0.1)
     await asyncio.to_thread(restart, cluster.nodes)
     await until_all_are_used(client)
     found = await client.post("/search", json=new)
