@@ -40,7 +40,7 @@ async def open_weaviate(request: pytest.FixtureRequest, _directory: Path) -> Asy
         async with (
             open_redis(server.url) as redis,
             Follower(redis) as follower,
-            open_weaviate_store([node.url], [node.grpc_address]) as store,
+            open_weaviate_store([node.url], [node.grpc_address], budget_seconds=10) as store,
         ):
             yield VersionedStore(store, RedisVersions(redis, follower))
 

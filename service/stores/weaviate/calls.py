@@ -1,6 +1,6 @@
 """The calls of Weaviate's gRPC interface that the store makes, each under a deadline, with errors in our words."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -15,14 +15,14 @@ from service.errors import Conflict, StoreUnavailable
 from service.models import Match
 from service.stores.base import ValueCount, Vector
 from service.stores.weaviate.fields import unwrapped
+from service.stores.weaviate.messages import aggregate_request, parts_of, returned, search_request
 from service.stores.weaviate.nodes import Node, Nodes, Refused
 
 T = TypeVar("T")
 
 WRITE_SECONDS: Final = 30.0
-COUNT_SECONDS: Final = 10.0
-OBJECTS_AT_ONCE: Final = 500
-BYTES_AT_ONCE: Final = 8_000_000
+PATIENT_SECONDS: Final = 10.0
+"""Of reads that no search waits for."""
 LEVELS: Final = {
     "one": base.CONSISTENCY_LEVEL_ONE,
     "quorum": base.CONSISTENCY_LEVEL_QUORUM,
@@ -70,14 +70,14 @@ class Calls:
         kind = base.Vectors.VECTOR_TYPE_SINGLE_FP32
         query = searches.NearVector(vectors=[base.Vectors(vector_bytes=vector.astype("<f4").tobytes(), type=kind)])
         wanted = gets.MetadataRequest(uuid=True, distance=True)
-        reply = await self._search(_search(name, tenant, limit, where, near_vector=query, metadata=wanted))
+        reply = await self._search(search_request(name, tenant, limit, where, near_vector=query, metadata=wanted))
         return [Match(one.metadata.id, 1 - one.metadata.distance) for one in reply.results]
 
     async def matching(self, name: str, tenant: str, terms: str, limit: int, where: base.Filters | None) -> list[Match]:
         """Return the passages that match terms best, with their BM25 score."""
         query = searches.BM25(query=terms, properties=["terms"])
         wanted = gets.MetadataRequest(uuid=True, score=True)
-        reply = await self._search(_search(name, tenant, limit, where, bm25_search=query, metadata=wanted))
+        reply = await self._search(search_request(name, tenant, limit, where, bm25_search=query, metadata=wanted))
         return [Match(one.metadata.id, one.metadata.score) for one in reply.results]
 
     async def fetch(
@@ -89,28 +89,29 @@ class Calls:
         properties: Sequence[str],
         *,
         is_agreed: bool = False,
+        seconds: float | None = None,
     ) -> list[Found]:
         """Return objects that meet a filter, with properties of text; where `is_agreed`, also whether copies agree.
 
-        Agreed objects are for writes: every node asks another one, and waits long for one that is frozen.
+        Agreed objects are for writes: every node asks another one, and waits long for one that is frozen. Others are
+        there in the budget of a search, or in so many seconds.
         """
-        request = _search(name, tenant, limit, where, properties=_returned(properties))
-        return await (self._fetch_agreed(request) if is_agreed else self._fetch(request))
+        request = search_request(name, tenant, limit, where, properties=returned(properties))
+        return await (self._fetch_agreed(request) if is_agreed else self._fetch(request, seconds))
 
     async def page(self, name: str, tenant: str, after: str, limit: int, properties: Sequence[str]) -> list[Found]:
         """Return the objects that come after an id ("" begins), ordered by id."""
-        return await self._fetch(
-            _search(name, tenant, limit, None, properties=_returned(properties), after=after or FIRST)
-        )
+        request = search_request(name, tenant, limit, None, properties=returned(properties), after=after or FIRST)
+        return await self._fetch(request, PATIENT_SECONDS)
 
     async def count(self, name: str, tenant: str, where: base.Filters | None) -> int:
         """Count the objects that meet a filter."""
-        return (await self._aggregate(_aggregate(name, tenant, where))).single_result.objects_count
+        return (await self._aggregate(aggregate_request(name, tenant, where))).single_result.objects_count
 
     async def values(self, name: str, tenant: str, of: str, limit: int) -> list[ValueCount]:
         """Return the commonest values of a property of wrapped text or booleans."""
         grouping = aggregates.AggregateRequest.GroupBy(collection=name, property=of)
-        reply = await self._aggregate(_aggregate(name, tenant, None, group_by=grouping, limit=limit))
+        reply = await self._aggregate(aggregate_request(name, tenant, None, group_by=grouping, limit=limit))
         groups = reply.grouped_results.groups
         counted = [(group, group.grouped_by.WhichOneof("value")) for group in groups]
         return [
@@ -130,7 +131,8 @@ class Calls:
             if is_whole
             else {"number": wanted.Number(count=True, minimum=True, maximum=True)}
         )
-        reply = await self._aggregate(_aggregate(name, tenant, where, aggregations=[wanted(property=of, **kinds)]))
+        aggregations = [wanted(property=of, **kinds)]
+        reply = await self._aggregate(aggregate_request(name, tenant, where, aggregations=aggregations))
         for one in reply.single_result.aggregations.aggregations:
             found = one.int if is_whole else one.number
             return Extremes(found.minimum, found.maximum, found.count) if found.count else None
@@ -138,7 +140,7 @@ class Calls:
 
     async def insert(self, objects: Iterable[batches.BatchObject]) -> None:
         """Write objects over those with the same ids; raises StoreUnavailable unless all were taken."""
-        for part in _parts(objects):
+        for part in parts_of(objects):
             reply = await self._insert(batches.BatchObjectsRequest(objects=part, consistency_level=self._level))
             if reply.errors:
                 raise _failure(reply.errors[0].error, len(reply.errors), len(part))
@@ -167,10 +169,10 @@ class Calls:
             lambda node, timeout: node.stub.BatchObjects(request, timeout=timeout, metadata=node.metadata)
         )
 
-    async def _fetch(self, request: gets.SearchRequest) -> list[Found]:
+    async def _fetch(self, request: gets.SearchRequest, seconds: float | None) -> list[Found]:
         request.metadata.uuid = True
         request.consistency_level = base.CONSISTENCY_LEVEL_ONE
-        return _found(await self._search(request))
+        return _found(await self._search(request, seconds))
 
     async def _fetch_agreed(self, request: gets.SearchRequest) -> list[Found]:
         request.metadata.uuid = True
@@ -185,10 +187,10 @@ class Calls:
 
         return _found(await self._write(search_twice))
 
-    async def _search(self, request: gets.SearchRequest) -> gets.SearchReply:
+    async def _search(self, request: gets.SearchRequest, seconds: float | None = None) -> gets.SearchReply:
         try:
             return await self._nodes.read(
-                lambda node, timeout: node.stub.Search(request, timeout=timeout, metadata=node.metadata)
+                lambda node, timeout: node.stub.Search(request, timeout=timeout, metadata=node.metadata), seconds
             )
         except Refused as error:
             raise _failure(str(error)) from error
@@ -197,7 +199,7 @@ class Calls:
         try:
             return await self._nodes.read(
                 lambda node, timeout: node.stub.Aggregate(request, timeout=timeout, metadata=node.metadata),
-                COUNT_SECONDS,
+                PATIENT_SECONDS,
             )
         except Refused as error:
             raise _failure(str(error)) from error
@@ -209,34 +211,6 @@ class Calls:
             raise _failure(str(error)) from error
 
 
-def _search(
-    name: str,
-    tenant: str,
-    limit: int,
-    where: base.Filters | None,
-    *,
-    near_vector: searches.NearVector | None = None,
-    bm25_search: searches.BM25 | None = None,
-    metadata: gets.MetadataRequest | None = None,
-    properties: gets.PropertiesRequest | None = None,
-    after: str = "",
-) -> gets.SearchRequest:
-    return gets.SearchRequest(
-        collection=name,
-        tenant=tenant,
-        limit=limit,
-        filters=where,
-        near_vector=near_vector,
-        bm25_search=bm25_search,
-        metadata=metadata,
-        properties=properties or gets.PropertiesRequest(),
-        after=after,
-        uses_123_api=True,
-        uses_125_api=True,
-        uses_127_api=True,
-    )
-
-
 def _found(reply: gets.SearchReply) -> list[Found]:
     return [
         Found(
@@ -246,45 +220,6 @@ def _found(reply: gets.SearchReply) -> list[Found]:
         )
         for one in reply.results
     ]
-
-
-def _returned(properties: Sequence[str]) -> gets.PropertiesRequest:
-    return gets.PropertiesRequest(non_ref_properties=properties)
-
-
-def _aggregate(
-    name: str,
-    tenant: str,
-    where: base.Filters | None,
-    *,
-    group_by: aggregates.AggregateRequest.GroupBy | None = None,
-    limit: int | None = None,
-    aggregations: Sequence[aggregates.AggregateRequest.Aggregation] = (),
-) -> aggregates.AggregateRequest:
-    return aggregates.AggregateRequest(
-        collection=name,
-        tenant=tenant,
-        filters=where,
-        objects_count=True,
-        group_by=group_by,
-        limit=limit,
-        aggregations=aggregations,
-    )
-
-
-def _parts(objects: Iterable[batches.BatchObject]) -> Iterator[list[batches.BatchObject]]:
-    """Divide objects into what one call takes."""
-    part: list[batches.BatchObject] = []
-    size = 0
-    for one in objects:
-        own = one.ByteSize()
-        if part and (len(part) == OBJECTS_AT_ONCE or size + own > BYTES_AT_ONCE):
-            yield part
-            part, size = [], 0
-        part.append(one)
-        size += own
-    if part:
-        yield part
 
 
 def _failure(details: str, failed: int = 0, sent: int = 0) -> Exception:

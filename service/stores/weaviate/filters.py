@@ -29,6 +29,11 @@ def both(first: Clause, *others: Clause | None) -> Clause:
     return _all([first, *(clause for clause in others if clause is not None)])
 
 
+def either(clauses: Sequence[Clause]) -> Clause:
+    """Return what demands one of these at least."""
+    return _any(clauses)
+
+
 def has_id(ids: Iterable[str]) -> Clause:
     """Demand that an object's id is one of these."""
     return _on(ID, Clause.OPERATOR_CONTAINS_ANY, value_text_array=base.TextArray(values=ids))

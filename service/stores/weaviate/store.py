@@ -13,11 +13,11 @@ from service.stores.base import Deletion, EmbeddedDocument, ValueCount, Vector
 from service.stores.catalog import placed
 from service.stores.filters import BUILT_IN_FIELDS, Filter
 from service.stores.weaviate.administration import Administration
-from service.stores.weaviate.calls import Calls, Found, Gone
+from service.stores.weaviate.calls import PATIENT_SECONDS, Calls, Found, Gone
 from service.stores.weaviate.catalog import Catalog
 from service.stores.weaviate.extremes import Field
 from service.stores.weaviate.fields import base_of
-from service.stores.weaviate.filters import both, has_id, one_of, to_weaviate, whole_number
+from service.stores.weaviate.filters import Clause, both, either, has_id, one_of, to_weaviate, whole_number
 from service.stores.weaviate.keywords import Analyser
 from service.stores.weaviate.objects import passage_objects, record_id, record_objects, to_passage, to_record
 from service.stores.weaviate.schema import RECORDS, catalog_class, collection_class, passages_class, records_class
@@ -129,11 +129,8 @@ class WeaviateStore:
             rewritten = [one for one in documents if one.record.id in known]
             await self._calls.insert(record_objects(collection, rewritten, is_done=False))
             await self._calls.insert(passage_objects(collection, documents, self._analyser))
-            if known or self._replication > 1:
-                for one in documents:
-                    of_document = one_of(base_of("document_id", "keyword"), [one.record.id])
-                    tail = whole_number(base_of("position", "integer"), "gte", len(one.passages))
-                    await self._calls.remove(name, place, both(of_document, tail))
+            if documents and (known or self._replication > 1):
+                await self._calls.remove(name, place, either([_tail(one) for one in documents]))
             await self._calls.insert(record_objects(collection, documents, is_done=True))
         return token_hex(8)
 
@@ -151,7 +148,8 @@ class WeaviateStore:
             before: set[str] = set()
             while not where.is_contradiction:
                 clause = to_weaviate(where)
-                found = await self._calls.fetch(name, collection.physical, clause, DELETED_AT_ONCE, ["passage"])
+                wanted = (name, collection.physical, clause, DELETED_AT_ONCE, ["passage"])
+                found = await self._calls.fetch(*wanted, seconds=PATIENT_SECONDS)
                 if not found:
                     break
                 if before and before == {one.id for one in found}:  # of a copy that is behind: it is repaired meanwhile
@@ -189,7 +187,7 @@ class WeaviateStore:
         async with self._existing(collection):
             clause = has_id(map(record_id, ids))
             wanted = (RECORDS, collection.physical, clause, len(ids), [of])
-            return await self._calls.fetch(*wanted, is_agreed=is_agreed)
+            return await self._calls.fetch(*wanted, is_agreed=is_agreed, seconds=PATIENT_SECONDS)
 
     async def _delete(self, collection: Collection, ids: Sequence[str]) -> int:
         deleted = await self._calls.remove(RECORDS, collection.physical, has_id(map(record_id, ids)))
@@ -231,6 +229,12 @@ class WeaviateStore:
         except Gone as error:
             existing = [entry.name for entry in await self.collections(collection.tenant)]
             raise UnknownCollection(collection.name, existing) from error
+
+
+def _tail(document: EmbeddedDocument) -> Clause:
+    """Return what the passages meet that a document had, and has no longer."""
+    of_document = one_of(base_of("document_id", "keyword"), [document.record.id])
+    return both(of_document, whole_number(base_of("position", "integer"), "gte", len(document.passages)))
 
 
 def _type_of(collection: Collection, field: str) -> FieldType:
