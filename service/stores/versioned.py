@@ -1,6 +1,7 @@
 """A store that many processes share, with versions that Redis keeps for all of them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from msgspec import structs
 
 from service.caches.base import ledger_name
 from service.caches.ledgers import RedisVersions, Write
-from service.errors import RedisUnavailable, UnknownCollection
+from service.errors import RedisUnavailable, StoreUnavailable, UnknownCollection
 from service.models import Collection, CollectionSize, Match, Passage, Record, Scalar
 from service.stores.base import Deletion, EmbeddedDocument, Store, ValueCount, Vector
 from service.stores.catalog import check_generation
@@ -18,6 +19,10 @@ from service.stores.filters import Filter
 UNKNOWN = "unknown"
 """The version where Redis has never told it."""
 LISTED_AT_ONCE = 16
+SOON_SECONDS = 0.5
+"""That a search waits for an entry of which it knows an older version."""
+PAUSE_SECONDS = 1.0
+"""Until such an entry is tried again."""
 
 
 class Entry(Collection, frozen=True, kw_only=True, eq=False):
@@ -44,6 +49,8 @@ class VersionedStore:
         self._versions = versions
         self._entries: dict[str, Entry] = {}
         """As last read, by ledger: current as long as the version is, which every change of an entry raises."""
+        self._again_at: dict[str, float] = {}
+        """When an entry that could not be read is tried again, by ledger, on the monotonic clock."""
 
     async def collections(self, tenant: str) -> list[Collection]:
         gate = asyncio.Semaphore(LISTED_AT_ONCE)
@@ -67,11 +74,15 @@ class VersionedStore:
             known = _plain(seen, seen.inner) if seen else None
             stored = await self._store.put_collection(_plain(collection, collection.version), known)
             write.is_void = stored is None
-        return _entry(stored, write.version) if stored else None
+        if stored is None:
+            return None
+        self._entries[ledger] = entry = _entry(stored, write.version)
+        return entry
 
     async def delete_collection(self, tenant: str, name: str) -> None:
         ledger = ledger_name(tenant, name)
         async with self._versions.alone(ledger), self._versions.write(ledger):
+            self._entries.pop(ledger, None)
             await self._store.delete_collection(tenant, name)
 
     async def size(self, collection: Collection) -> CollectionSize:
@@ -161,13 +172,31 @@ class VersionedStore:
                 return None
             version, is_confirmed = await self._ask(ledger)
         if known is None or known.version != version or not is_confirmed:
-            known = await self._read(tenant, name, ledger, version)
+            known = await self._renewed(tenant, name, ledger, version)
         if known and follows:
             self._versions.follow(ledger)
         return known
 
+    async def _renewed(self, tenant: str, name: str, ledger: str, version: str) -> Entry | None:
+        """Read the entry; where the store does not tell it soon, the one that is known goes on.
+
+        A copy that is frozen holds up what a quorum must agree on, but no search. A write reads the entry once more.
+        """
+        known = self._entries.get(ledger)
+        if known is None:
+            return await self._read(tenant, name, ledger, version)
+        if time.monotonic() < self._again_at.get(ledger, 0.0):
+            return structs.replace(known, version=version)
+        try:
+            async with asyncio.timeout(SOON_SECONDS):
+                return await self._read(tenant, name, ledger, version)
+        except (StoreUnavailable, TimeoutError):
+            self._again_at[ledger] = time.monotonic() + PAUSE_SECONDS
+            return structs.replace(known, version=version)
+
     async def _read(self, tenant: str, name: str, ledger: str, version: str) -> Entry | None:
         stored = await self._store.collection(tenant, name)
+        self._again_at.pop(ledger, None)
         if stored is None:
             self._entries.pop(ledger, None)
             return None

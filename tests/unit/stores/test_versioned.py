@@ -216,3 +216,39 @@ async def test_nothing_is_written_to_what_a_deletion_left_behind(versions: Redis
     with pytest.raises(UnknownCollection):
         await library.store.write(library.collection, [document("a")])
     assert await inner.content_hashes(library.collection, ["a"]) == {}
+
+
+class Mute(MemoryStore):
+    """Says nothing of its catalog when told to."""
+
+    is_mute = False
+
+    async def collection(self, tenant: str, name: str) -> Collection | None:
+        if self.is_mute:
+            raise StoreUnavailable("mute")
+        return await super().collection(tenant, name)
+
+
+async def test_a_search_goes_on_with_the_entry_it_knows_while_the_catalog_cannot_be_read(
+    versions: RedisVersions, other: RedisVersions
+) -> None:
+    inner = Mute()
+    library = await created(VersionedStore(inner, versions))
+    writer = Library(VersionedStore(inner, other), library.collection)
+    version = await writer.write(document("a"))
+    await versions.read(ledger_name("acme", library.collection.name))
+    inner.is_mute = True
+    found = await library.current()
+    assert (found.version, found.fields) == (version, library.collection.fields)
+    with pytest.raises(StoreUnavailable):
+        await library.write(document("b"))
+
+
+async def test_an_entry_that_this_process_changed_is_the_new_one_though_the_catalog_cannot_be_read(
+    versions: RedisVersions,
+) -> None:
+    inner = Mute()
+    library = await created(VersionedStore(inner, versions))
+    changed = await library.declare({"topic": "keyword"})
+    inner.is_mute = True
+    assert await library.current() == changed
