@@ -31,10 +31,14 @@ class Analyser:
 
 
 def _words(text: str) -> Iterator[str]:
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    folded = "".join(character for character in decomposed if not unicodedata.combining(character))
-    for name in NAME.findall(folded):
+    for name in NAME.findall(text.lower() if text.isascii() else _folded(text)):
         words = WORD.findall(name)
         if len(words) > 1:
             yield name[:LONGEST_TERM]
         yield from (word[:LONGEST_TERM] for word in words if word not in STOPWORDS)
+
+
+def _folded(text: str) -> str:
+    """Return the text in small letters without accents."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
