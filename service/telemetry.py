@@ -47,20 +47,7 @@ class Telemetry:
         faq = self._histogram("faq_retrieval_latency_seconds", "Time of a FAQ search", ["cache"])
         self._faq = {outcome: faq.labels(outcome) for outcome in ("hit", "miss")}
         self.faq_results = {"hit": 0, "miss": 0}
-        self.plans: dict[str, int] = {}
-        """Searches by strategy."""
-        self.add_source(
-            "retrieval_plan",
-            "Searches by how they were done",
-            ["strategy"],
-            lambda: [((name,), count) for name, count in self.plans.items()],
-        )
-        self._fractions = self._histogram(
-            "retrieval_filter_fraction", "Part of a collection that a filter lets through, estimated", [], FRACTIONS
-        )
-        self._plan_errors = self._histogram(
-            "retrieval_plan_error_ratio", "Estimated by actual matches of a filter, one added to each", [], RATIOS
-        )
+        self._add_plans()
         self.active = 0
         """Requests and streams in progress."""
         self.add_source(
@@ -83,6 +70,22 @@ class Telemetry:
             "Whether the last call to the dependency succeeded",
             ["dependency"],
             registry=self.registry,
+        )
+
+    def _add_plans(self) -> None:
+        self.plans: dict[str, int] = {}
+        """Searches by strategy."""
+        self.add_source(
+            "retrieval_plan",
+            "Searches by how they were done",
+            ["strategy"],
+            lambda: [((name,), count) for name, count in self.plans.items()],
+        )
+        self._fractions = self._histogram(
+            "retrieval_filter_fraction", "Part of a collection that a filter lets through, estimated", [], FRACTIONS
+        )
+        self._plan_errors = self._histogram(
+            "retrieval_plan_error_ratio", "Estimated by actual matches of a filter, one added to each", [], RATIOS
         )
 
     def stage_span(self, stage: str) -> AbstractContextManager[object]:
