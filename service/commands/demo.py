@@ -51,7 +51,7 @@ QUESTIONS = (
     "How can I delete one document?",
     "How do I filter results by date?",
     "What is the meaning of status 422?",
-    "Is Weaviate supported yet?",
+    "Is Weaviate supported?",
 )
 
 
