@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
+from scripts.bench.callers import ask_each
 from scripts.bench.figures import Figure, median
 from service.embedders.batching import open_embedder
 from service.embedders.onnx import load_onnx_model
@@ -114,14 +115,8 @@ def _serial_http(client: Client, queries: Sequence[str]) -> float:
 
 async def _concurrent(search: Search, queries: Sequence[str]) -> float:
     """Return the CPU seconds of this process per call."""
-    pending = iter(queries)
-
-    async def caller() -> None:
-        for query in pending:
-            await search(query)
-
     before = _own_cpu()
-    await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
+    await ask_each(search, queries, IN_FLIGHT)
     return (_own_cpu() - before) / len(queries)
 
 

@@ -14,6 +14,7 @@ from weaviate.collections import CollectionAsync
 
 from scripts.bench.caches.load import Connection, ask_all, has_wrk, request, wrk
 from scripts.bench.caches.passages import fill_store, model, queries
+from scripts.bench.callers import ask_each
 from scripts.bench.figures import Figure, median
 from service.models import Collection
 from service.stores.weaviate import open_weaviate_store
@@ -163,15 +164,9 @@ def _through_http(service: Running, asked: Iterable[Question]) -> Measured:
 
 async def _rate(ask: Callable[[Question], Awaitable[object]], asked: Iterable[Question]) -> float:
     """Return the searches in a second, so many in flight."""
-    pending = islice(cycle(asked), ASKED * 4)
     start = time.perf_counter()
-
-    async def caller() -> None:
-        for one in pending:
-            await ask(one)
-
-    await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
-    return ASKED * 4 / (time.perf_counter() - start)
+    count = await ask_each(ask, islice(cycle(asked), ASKED * 4), IN_FLIGHT)
+    return count / (time.perf_counter() - start)
 
 
 def _served(service: Running, asked: Iterable[Question], mode: str) -> float:

@@ -1,19 +1,18 @@
 """Making the next generation hold what the live one does, while both are written to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from service.errors import CollectionChanged
 from service.ingest.hashing import digest_of
+from service.ingest.target import RECORDS_AT_ONCE
 from service.ingest.writing import Writer
 from service.models import Collection, Record
 from service.stores.base import Store
 
-RECORDS_AT_ONCE: Final = 20
-"""Each may be of ten megabytes."""
 MOST_SAMPLED: Final = 50
 LONGEST_TITLE: Final = 200
 """Characters of a text that stand for its title."""
@@ -66,19 +65,15 @@ class Backfill:
         """Write what the next generation lacks, without holding up anybody."""
         async for records in self._pages(self._live):
             self._sample(records)
-            hashes = await self._hashes(self._beside, records)
-            lacking = [record for record in records if hashes.get(record.id, "") != digest_of(record.content_hash)]
-            await self._write(lacking)
+            await self._write(await self._lacking(records))
 
     async def _mend(self) -> int:
         """Compare all documents; returns how many had to be written or deleted."""
         mended = 0
         async for records in self._pages(self._live):
-            hashes = await self._hashes(self._beside, records)
-            different = [one.id for one in records if hashes.get(one.id, "") != digest_of(one.content_hash)]
-            mended += await self._mend_these(different)
+            mended += await self._mend_these([record.id for record in await self._lacking(records)])
         async for records in self._pages(self._beside):
-            hashes = await self._hashes(self._live, records)
+            hashes = await self._store.content_hashes(self._live, [record.id for record in records])
             mended += await self._mend_these([one.id for one in records if one.id not in hashes])
         return mended
 
@@ -89,8 +84,8 @@ class Backfill:
         await asyncio.sleep(PAUSE_SECONDS)
         async with self._writer.alone(self._live.tenant, self._live.name):
             records = await self._store.records(self._live, ids)
-            beside = {one: digest_of(of) for one, of in (await self._store.content_hashes(self._beside, ids)).items()}
-            lacking = [record for record in records if beside.get(record.id, "") != digest_of(record.content_hash)]
+            beside = await self._store.content_hashes(self._beside, ids)
+            lacking = _lacking(records, beside)
             extra = sorted(beside.keys() - {record.id for record in records})
             await self._write(lacking)
             if extra:
@@ -115,10 +110,9 @@ class Backfill:
             self._progress.done += len(records)
             after = records[-1].id
 
-    async def _hashes(self, generation: Collection, records: Sequence[Record]) -> dict[str, str]:
-        """Return what tells the content of those documents that the generation holds."""
-        hashes = await self._store.content_hashes(generation, [record.id for record in records])
-        return {identifier: digest_of(content_hash) for identifier, content_hash in hashes.items()}
+    async def _lacking(self, records: Sequence[Record]) -> list[Record]:
+        """Return those of the live generation's records that the next one does not hold as they are."""
+        return _lacking(records, await self._store.content_hashes(self._beside, [record.id for record in records]))
 
     def _sample(self, records: Sequence[Record]) -> None:
         """Keep the titles of some documents of a page, so many that all pages together give what is wanted."""
@@ -127,3 +121,8 @@ class Backfill:
         if self._progress.done // RECORDS_AT_ONCE % every == 0:
             titles = [record.title or record.text[:LONGEST_TITLE] for record in records[:wanted]]
             self.titles = [*self.titles, *filter(str.strip, titles)][:MOST_SAMPLED]
+
+
+def _lacking(records: Sequence[Record], hashes: Mapping[str, str]) -> list[Record]:
+    """Return the records whose content is not that of these content hashes, which another generation has."""
+    return [one for one in records if digest_of(hashes.get(one.id)) != digest_of(one.content_hash)]

@@ -21,6 +21,7 @@ from service.ingest.backfill import Backfill, Progress
 from service.ingest.chunking import SMALLEST_WINDOW
 from service.ingest.comparing import Comparer, Comparison
 from service.ingest.shapes import Shapes, passage_window
+from service.ingest.target import MOST_ATTEMPTS
 from service.ingest.writing import Writer
 from service.models import Collection, Generation, GenerationState
 from service.stores.base import Store
@@ -28,8 +29,6 @@ from service.stores.catalog import find_collection
 
 logger = logging.getLogger(__name__)
 
-MOST_ATTEMPTS: Final = 100
-"""Of compare-and-set against other writers, who take milliseconds each."""
 PAUSE_SECONDS: Final = 0.02
 RETRY_SECONDS: Final = 5.0
 """Between two attempts to go on building, while the store or the model does not answer."""

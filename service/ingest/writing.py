@@ -14,6 +14,7 @@ from service.ingest.preparation import Document
 from service.ingest.shapes import Shapes
 from service.models import Collection, Record
 from service.stores.base import Deletion, EmbeddedDocument, Store
+from service.stores.catalog import unknown_collection
 from service.stores.filters import Filter
 
 T = TypeVar("T")
@@ -121,9 +122,7 @@ class Writer:
             async with self.alone(entry.tenant, entry.name):
                 current = await self._store.collection(entry.tenant, entry.name)
                 if current is None:
-                    raise UnknownCollection(
-                        entry.name, [one.name for one in await self._store.collections(entry.tenant)]
-                    )
+                    raise await unknown_collection(self._store, entry.tenant, entry.name)
                 if current.places == entry.places:
                     try:
                         return await change(current)

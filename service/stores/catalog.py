@@ -7,8 +7,9 @@ from msgspec import structs
 
 from service.embedders.base import Embedders
 from service.errors import CollectionChanged, Conflict, FieldError, InvalidRequest, UnknownCollection
-from service.models import NAME_PATTERN, Collection, Kind
+from service.models import NAME_PATTERN, Collection, FieldType, Kind
 from service.stores.base import Store
+from service.stores.filters import BUILT_IN_FIELDS
 
 
 def check_name(name: str, pointer: str = "/collection") -> None:
@@ -18,11 +19,21 @@ def check_name(name: str, pointer: str = "/collection") -> None:
         raise InvalidRequest(FieldError(pointer, detail))
 
 
+async def unknown_collection(store: Store, tenant: str, name: str) -> UnknownCollection:
+    """Return the error that says so, naming the collections that there are."""
+    return UnknownCollection(name, [known.name for known in await store.collections(tenant)])
+
+
+def type_of(collection: Collection, field: str) -> FieldType:
+    """Return the type of a declared or built-in field."""
+    return BUILT_IN_FIELDS.get(field) or collection.fields[field]
+
+
 async def find_collection(store: Store, tenant: str, name: str) -> Collection:
     """Return the catalog's entry; raises UnknownCollection naming those there are."""
     check_name(name)
     if (collection := await store.collection(tenant, name)) is None:
-        raise UnknownCollection(name, [known.name for known in await store.collections(tenant)])
+        raise await unknown_collection(store, tenant, name)
     return collection
 
 

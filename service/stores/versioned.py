@@ -10,10 +10,10 @@ from msgspec import structs
 
 from service.caches.base import ledger_name
 from service.caches.ledgers import RedisVersions, Write
-from service.errors import RedisUnavailable, StoreUnavailable, UnknownCollection
+from service.errors import RedisUnavailable, StoreUnavailable
 from service.models import Collection, CollectionSize, Match, Passage, Record, Scalar
 from service.stores.base import Deletion, EmbeddedDocument, Store, ValueCount, Vector
-from service.stores.catalog import check_generation
+from service.stores.catalog import check_generation, unknown_collection
 from service.stores.filters import Filter
 
 UNKNOWN = "unknown"
@@ -152,8 +152,7 @@ class VersionedStore:
         async with self._versions.write(_ledger(collection)) as write:
             stored = await self._store.collection(collection.tenant, collection.name)
             if stored is None or collection.physical not in stored.places:  # what a deletion left there is lost
-                names = [entry.name for entry in await self._store.collections(collection.tenant)]
-                raise UnknownCollection(collection.name, names)
+                raise await unknown_collection(self._store, collection.tenant, collection.name)
             check_generation(stored, collection)
             yield write
             write.is_void = collection.is_beside  # nobody searches it: what is cached stays right

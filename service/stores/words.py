@@ -1,4 +1,4 @@
-"""Words of a text and their BM25 scores, for the store in memory; the embedded store brings its own."""
+"""Words of a text and their BM25 scores, for the store in memory; the other stores share how both are weighed."""
 
 import math
 import re
@@ -11,7 +11,9 @@ WORD: Final = re.compile(r"[^\W_]+")
 SATURATION: Final = 1.2
 """k1 of BM25: how soon more occurrences of a word stop counting."""
 LENGTH_WEIGHT: Final = 0.6
-"""b of BM25: how much longer texts are marked down."""
+"""b of BM25: how much longer texts are marked down. Passages are cut to similar lengths, so that length says less than
+in whole documents: measured better than the usual 0.75 on cisi (nDCG@10, hybrid: 0.454 against 0.450), and on finding
+PEPs by title (MRR 0.757, 0.755)."""
 SHORTEST_STEM: Final = 3
 STOPWORDS: Final = frozenset(
     WORD.findall(
@@ -24,9 +26,15 @@ STOPWORDS: Final = frozenset(
 
 def words(text: str) -> list[str]:
     """Return the words that count: runs of letters and digits, lower-case, without accents, stopwords and endings."""
+    return [stem(word) for word in WORD.findall(folded(text)) if word not in STOPWORDS]
+
+
+def folded(text: str) -> str:
+    """Return the text in small letters without accents."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    folded = "".join(character for character in decomposed if not unicodedata.combining(character))
-    return [stem(word) for word in WORD.findall(folded) if word not in STOPWORDS]
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
 def stem(word: str) -> str:

@@ -16,13 +16,32 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.tools.install import TOXIPROXY
+from tests.tools.programs import TOXIPROXY
 from tests.tools.running import free_port
 
 LONGEST_START_SECONDS = 20
 
 
-class RunningRedis:
+class Unwell:
+    """Makes a running process unwell."""
+
+    process: subprocess.Popen[bytes]
+
+    def freeze(self) -> None:
+        """Stop the process: it keeps its connections and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the process go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.wait()
+
+
+class RunningRedis(Unwell):
     """A Redis that answers, or one that a test has made unwell."""
 
     def __init__(self, command: Sequence[str], port: int, client: Sequence[str], url: str, directory: Path) -> None:
@@ -37,19 +56,6 @@ class RunningRedis:
         """Send a command by redis-cli and return what it printed."""
         command = [*self._client, *map(str, words)]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
-
-    def freeze(self) -> None:
-        """Stop the process: it keeps its connections and answers nothing."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let the process go on."""
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End the process at once."""
-        self.process.kill()
-        self.process.wait()
 
     def restart(self) -> None:
         """Kill the process if it runs, and start it again on the same port and directory."""

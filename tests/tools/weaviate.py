@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import socket
 import subprocess
 import tempfile
@@ -12,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.tools.install import WEAVIATE
-from tests.tools.servers import missing
+from tests.tools.programs import WEAVIATE
+from tests.tools.servers import Unwell, missing
 
 LONGEST_START_SECONDS = 60
 FIRST_PORT, LAST_PORT = 10_000, 32_000
@@ -48,7 +47,7 @@ class Ports:
         self.of = dict(zip(SERVICES, range(first, first + len(SERVICES)), strict=True))
 
 
-class RunningNode:
+class RunningNode(Unwell):
     """A node that answers, or one that a test has made unwell."""
 
     def __init__(self, name: str, ports: Ports, environment: dict[str, str], directory: Path) -> None:
@@ -61,19 +60,6 @@ class RunningNode:
         directory.mkdir()
         ports.release()
         self.process = self._started()
-
-    def freeze(self) -> None:
-        """Stop the process: it keeps its connections and answers nothing."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let the process go on."""
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End the process at once."""
-        self.process.kill()
-        self.process.wait()
 
     def start(self) -> None:
         """Start the process, which must have ended, on its ports and data, and do not wait for it."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from scripts.bench.caches.load import ask_all, copied, has_wrk, request, wrk
 from scripts.bench.caches.passages import build_index, fill, queries
+from scripts.bench.callers import ask_each
 from scripts.bench.figures import Figure, median
 from service.caches.base import Demands
 from service.models import DEFAULT_TENANT, Mode, SearchRequest
@@ -118,13 +119,9 @@ async def _search(directory: Path, place: Place, redis_url: str) -> list[float]:
 
 
 async def _answer_all(services: Services, requests: Iterable[SearchRequest]) -> float:
-    pending, count, start = iter(requests), 0, time.perf_counter()
+    start = time.perf_counter()
 
-    async def caller() -> None:
-        nonlocal count
-        for one in pending:
-            await services.search.answer(DEFAULT_TENANT, one, Demands(reads=False), Stages(services.telemetry))
-            count += 1
+    async def answer(one: SearchRequest) -> None:
+        await services.search.answer(DEFAULT_TENANT, one, Demands(reads=False), Stages(services.telemetry))
 
-    await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
-    return count / (time.perf_counter() - start)
+    return await ask_each(answer, requests, IN_FLIGHT) / (time.perf_counter() - start)

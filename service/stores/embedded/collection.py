@@ -194,9 +194,7 @@ class LiveCollection:
             replay(self.documents, self._shard, self.fields)
         except DamagedShard:
             LOGGER.exception("building the index of collection %s again from its documents", self.entry.name)
-            old = self._switch(*rebuild(self.folder, self._catalog, self.place, self.documents))
-            old.close()
-            remove_folder(old.folder)
+            self._rebuild(self.place)
         self.entry = self._entry()
 
     def adopt(self, shard: Shard) -> Shard | None:
@@ -261,6 +259,12 @@ class LiveCollection:
         self.entry = self._entry()
         return self.entry.version
 
+    def _rebuild(self, place: Place) -> None:
+        """Build the index again, as the place says, and drop the one that there is."""
+        old = self._switch(*rebuild(self.folder, self._catalog, place, self.documents))
+        old.close()
+        remove_folder(old.folder)
+
     def _switch(self, shard: Shard, place: Place) -> Shard:
         """Search another index, the one that the catalog names; returns the old."""
         old, self._shard, self.place = self._shard, shard, place
@@ -284,7 +288,4 @@ class LiveCollection:
                 "embedding model makes others. Start the service with its model, or delete the collection and import "
                 "again.",
             )
-        place = structs.replace(self.place, dimensions=made.pop())
-        old = self._switch(*rebuild(self.folder, self._catalog, place, self.documents))
-        old.close()
-        remove_folder(old.folder)
+        self._rebuild(structs.replace(self.place, dimensions=made.pop()))

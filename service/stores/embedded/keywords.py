@@ -5,20 +5,16 @@ repetitions raises nDCG@10 of the keyword leg from 0.325 to 0.388. So a query th
 queries: one of all its words, one of those that stand in it twice or more, and so on.
 """
 
-import re
 from collections import Counter
 from typing import Final
 
 import qdrant_edge as qdrant
 
 from service.stores.stopwords import STOPWORDS
+from service.stores.words import LENGTH_WEIGHT, WORD
 
 FIELD: Final = "content"
-WORD: Final = re.compile(r"[^\W_]+")
 MOST_REPETITIONS: Final = 8
-LENGTH_WEIGHT: Final = 0.6
-"""b of BM25. Passages are cut to similar lengths, so that length says less than in whole documents: measured better
-than the usual 0.75 on cisi (nDCG@10, hybrid: 0.454 against 0.450), and on finding PEPs by title (MRR 0.757, 0.755)."""
 WIDENING: Final = 4
 """How many more candidates than hits each part of a sum contributes."""
 

@@ -11,16 +11,16 @@ from typing import TypeVar
 from msgspec import structs
 
 from service.errors import DataDirectoryError, StoreUnavailable, UnknownCollection
-from service.models import Collection, CollectionSize, FieldType, Match, Passage, Record, Scalar
+from service.models import Collection, CollectionSize, Match, Passage, Record, Scalar
 from service.stores.base import Deletion, EmbeddedDocument, ValueCount, Vector
-from service.stores.catalog import check_generation, placed
+from service.stores.catalog import check_generation, placed, type_of
 from service.stores.embedded.catalog import Catalog, Place
 from service.stores.embedded.collection import LiveCollection
 from service.stores.embedded.directory import check_room, new_name, own_directory, remove_unknown
 from service.stores.embedded.indexing import Indexer, open_indexer
 from service.stores.embedded.shard import Shard
 from service.stores.embedded.threads import open_readers, open_writer, run, translated
-from service.stores.filters import BUILT_IN_FIELDS, Filter
+from service.stores.filters import Filter
 
 T = TypeVar("T")
 Live = dict[tuple[str, str], LiveCollection]
@@ -102,11 +102,11 @@ class EmbeddedStore:
         return count
 
     async def values(self, collection: Collection, field: str, limit: int) -> list[ValueCount]:
-        kind = _type_of(collection, field)
+        kind = type_of(collection, field)
         return await self._read(collection, lambda live: live.values(field, kind, limit))
 
     async def bounds(self, collection: Collection, field: str) -> tuple[Scalar, Scalar] | None:
-        kind = _type_of(collection, field)
+        kind = type_of(collection, field)
         (bounds,) = await self._query(collection, None, lambda shard: [shard.bounds(field, kind)])
         return bounds
 
@@ -227,10 +227,6 @@ class EmbeddedStore:
         for one in live.generations:
             one.discard()
         return True
-
-
-def _type_of(collection: Collection, field: str) -> FieldType:
-    return BUILT_IN_FIELDS.get(field) or collection.fields[field]
 
 
 @asynccontextmanager

@@ -23,16 +23,16 @@ UNPROCESSABLE: Final = 422
 class Administration:
     """Calls to the first of the nodes that answers; which one that was is tried first the next time.
 
-    Where `is_shut` says that all are left alone, none is called.
+    `check` raises where all are left alone: then none is called.
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, urls: Sequence[str], read_seconds: float, is_shut: Callable[[], bool]
+        self, client: httpx.AsyncClient, urls: Sequence[str], read_seconds: float, check: Callable[[], None]
     ) -> None:
         self._client = client
         self._urls = [url.rstrip("/") for url in urls]
         self._read_seconds = read_seconds
-        self._is_shut = is_shut
+        self._check = check
 
     async def create_class(self, definition: dict[str, Any]) -> None:
         """Create a class, or the properties of it that are missing."""
@@ -139,21 +139,15 @@ class Administration:
             self._urls.remove(url)
             self._urls.insert(0, url)
 
-    def _check(self) -> None:
-        if self._is_shut():
-            raise StoreUnavailable(
-                "Weaviate does not answer: all its nodes are left alone; they are tried each second."
-            )
-
 
 @asynccontextmanager
 async def open_administration(
-    urls: Sequence[str], api_key: str, read_seconds: float, is_shut: Callable[[], bool] = lambda: False
+    urls: Sequence[str], api_key: str, read_seconds: float, check: Callable[[], None] = lambda: None
 ) -> AsyncIterator[Administration]:
     """Reach the nodes over HTTP; nothing is called before it is needed. A node has so long to read an object."""
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
-        yield Administration(client, urls, read_seconds, is_shut)
+        yield Administration(client, urls, read_seconds, check)
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -5,7 +5,6 @@ from typing import Final
 from uuid import UUID, uuid5
 
 import msgspec
-from google.protobuf.struct_pb2 import Struct as Values
 from msgspec import structs
 from weaviate.proto.v1 import batch_pb2 as batches
 
@@ -14,6 +13,7 @@ from service.stores.weaviate.administration import Administration
 from service.stores.weaviate.calls import Calls
 from service.stores.weaviate.fields import wrapped
 from service.stores.weaviate.filters import one_of
+from service.stores.weaviate.objects import as_properties
 from service.stores.weaviate.schema import CATALOG
 
 NAMESPACE: Final = UUID("7a3f7b0e-6a0f-5d57-8f5e-2f1f0c9f4f0d")
@@ -44,10 +44,8 @@ class Catalog:
     async def put(self, entry: Collection) -> Collection:
         """Write an entry under a new version."""
         stored = structs.replace(entry, version=token_hex(8))
-        values = Values()
-        values.update({"tenant": wrapped(entry.tenant), "entry": msgspec.json.encode(stored).decode()})
         identifier = _identifier(entry.tenant, entry.name)
-        properties = batches.BatchObject.Properties(non_ref_properties=values)
+        properties = as_properties({"tenant": wrapped(entry.tenant), "entry": msgspec.json.encode(stored).decode()})
         await self._calls.insert([batches.BatchObject(uuid=identifier, collection=CATALOG, properties=properties)])
         return stored
 

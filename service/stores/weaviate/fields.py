@@ -6,7 +6,7 @@ after the other.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
@@ -68,7 +68,7 @@ def integer_of(digits: tuple[int, ...]) -> int:
 def date_of(digits: tuple[int, ...]) -> str:
     """Return the canonical date that has these digits."""
     moment = EPOCH + timedelta(seconds=digits[0], microseconds=digits[1])
-    return f"{moment.replace(tzinfo=UTC).replace(tzinfo=None).isoformat()}Z"
+    return f"{moment.isoformat()}Z"
 
 
 def wrapped(text: str) -> str:

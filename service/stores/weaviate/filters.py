@@ -31,7 +31,7 @@ def both(first: Clause, *others: Clause | None) -> Clause:
 
 def either(clauses: Sequence[Clause]) -> Clause:
     """Return what demands one of these at least."""
-    return _any(clauses)
+    return clauses[0] if len(clauses) == 1 else Clause(operator=Clause.OPERATOR_OR, filters=clauses)
 
 
 def has_id(ids: Iterable[str]) -> Clause:
@@ -61,7 +61,7 @@ def negated(clause: Clause) -> Clause:
 
 def _nested(where: Filter) -> Clause:
     demanded = [_condition(condition) for condition in where.conditions]
-    demanded += [_any([_nested(branch) for branch in group]) for group in where.any_of]
+    demanded += [either([_nested(branch) for branch in group]) for group in where.any_of]
     demanded += [negated(_nested(branch)) for branch in where.none_of]
     return _all(demanded)
 
@@ -95,7 +95,7 @@ def _number_in(condition: Condition) -> Clause:
 
 
 def _boolean_in(condition: Condition) -> Clause:
-    return _any(
+    return either(
         [_on(_first(condition), Clause.OPERATOR_EQUAL, value_boolean=bool(value)) for value in condition.values]
     )
 
@@ -106,7 +106,7 @@ def _integer_in(condition: Condition) -> Clause:
     small = [one[0] for one in digits if len(one) == 1]
     clauses = [_among(first, small)] if small else []
     clauses += [_all([equal(*pair) for pair in zip(further, one[1:], strict=True)]) for one in digits if len(one) > 1]
-    return _any(clauses)
+    return either(clauses)
 
 
 def _date_in(condition: Condition) -> Clause:
@@ -115,7 +115,7 @@ def _date_in(condition: Condition) -> Clause:
     whole = [first for first, rest in digits if not rest]
     clauses = [_all([_among(seconds, whole), negated(whole_number(micro, "gt", 0))])] if whole else []
     clauses += [_all([equal(seconds, first), equal(micro, rest)]) for first, rest in digits if rest]
-    return _any(clauses)
+    return either(clauses)
 
 
 MEMBERSHIP: Final[Mapping[str, Callable[[Condition], Clause]]] = {
@@ -136,8 +136,8 @@ def _integer_range(condition: Condition) -> Clause:
         return whole_number(first, condition.operator, bound)
     strict = STRICT[condition.operator]
     in_low = _all([equal(high, rest[0]), whole_number(low, condition.operator, rest[1])])
-    among_large = _any([whole_number(high, strict, rest[0]), in_low])
-    return _any([whole_number(first, strict, bound), _all([equal(first, bound), among_large])])
+    among_large = either([whole_number(high, strict, rest[0]), in_low])
+    return either([whole_number(first, strict, bound), _all([equal(first, bound), among_large])])
 
 
 def _date_range(condition: Condition) -> Clause:
@@ -152,7 +152,7 @@ def _date_range(condition: Condition) -> Clause:
     else:
         in_micro = negated(whole_number(micro, "gte" if operator == "lt" else "gt", rest))
     in_second = _all([equal(seconds, bound), in_micro])
-    return _any([whole_number(seconds, STRICT[operator], bound), in_second])
+    return either([whole_number(seconds, STRICT[operator], bound), in_second])
 
 
 def _first(condition: Condition) -> str:
@@ -173,7 +173,3 @@ def _on(name: str, operator: Clause.Operator, **value: Any) -> Clause:
 
 def _all(clauses: Sequence[Clause]) -> Clause:
     return clauses[0] if len(clauses) == 1 else Clause(operator=Clause.OPERATOR_AND, filters=clauses)
-
-
-def _any(clauses: Sequence[Clause]) -> Clause:
-    return clauses[0] if len(clauses) == 1 else Clause(operator=Clause.OPERATOR_OR, filters=clauses)

@@ -5,16 +5,15 @@ snake_case_name the parts and the whole. Weaviate only divides at white space wh
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
 from Stemmer import Stemmer
 
 from service.stores.stopwords import STOPWORDS
+from service.stores.words import WORD, folded
 
 NAME: Final = re.compile(r"\w+")
-WORD: Final = re.compile(r"[^\W_]+")
 LONGEST_TERM: Final = 255
 """Characters; what is longer is no word that anybody asks for."""
 
@@ -31,14 +30,8 @@ class Analyser:
 
 
 def _words(text: str) -> Iterator[str]:
-    for name in NAME.findall(text.lower() if text.isascii() else _folded(text)):
+    for name in NAME.findall(folded(text)):
         words = WORD.findall(name)
         if len(words) > 1:
             yield name[:LONGEST_TERM]
         yield from (word[:LONGEST_TERM] for word in words if word not in STOPWORDS)
-
-
-def _folded(text: str) -> str:
-    """Return the text in small letters without accents."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))

@@ -80,6 +80,13 @@ class Nodes:
         """Whether all nodes are left alone."""
         return all(node.breaker.is_open for node in self.nodes)
 
+    def check(self) -> None:
+        """Raise StoreUnavailable where all nodes are left alone."""
+        if self.is_open:
+            raise StoreUnavailable(
+                "Weaviate does not answer: all its nodes are left alone; they are tried each second."
+            )
+
     def late_seconds(self) -> float:
         """Return after how many seconds a search is late, at present."""
         return self._hedging[self._budget_seconds].late_seconds
@@ -100,10 +107,7 @@ class Nodes:
         return await self._ask(self._writes, call, seconds, None)
 
     async def _ask(self, places: Places, call: Call[T], seconds: float, hedging: Hedging | None) -> T:
-        if self.is_open:
-            raise StoreUnavailable(
-                "Weaviate does not answer: all its nodes are left alone; they are tried each second."
-            )
+        self.check()
         ends = self._clock() + seconds
         try:
             await places.take(seconds)

@@ -6,29 +6,17 @@ from uuid import UUID, uuid5
 
 import msgspec
 from google.protobuf.struct_pb2 import Struct as Values
-from msgspec import Struct
+from msgspec import structs
 from weaviate.proto.v1 import base_pb2 as base
 from weaviate.proto.v1 import batch_pb2 as batches
 
-from service.models import Collection, Metadata, Passage, Record
+from service.models import Collection, Passage, Record
 from service.stores.base import EmbeddedDocument
 from service.stores.weaviate.fields import properties_of
 from service.stores.weaviate.keywords import Analyser
 from service.stores.weaviate.schema import RECORDS, passages_class
 
 RECORD_NAMESPACE: Final = UUID("0b6ce3b5-5c53-5f4e-9d0c-3b8f8a9d5a11")
-
-
-class StoredPassage(Struct, frozen=True, omit_defaults=True):
-    """What is kept of a passage beside what filters and searches read."""
-
-    document_id: str
-    position: int
-    title: str
-    text: str
-    context: str = ""
-    metadata: Metadata = {}
-    answer: str | None = None
 
 
 def record_id(document_id: str) -> str:
@@ -43,14 +31,15 @@ def passage_objects(
     for document in documents:
         for passage, vector in zip(document.passages, document.vectors, strict=True):
             properties = _searched(passage, document.record, collection)
-            properties["passage"] = msgspec.json.encode(_kept(passage)).decode()
+            kept = {name: value for name, value in structs.asdict(passage).items() if name != "id"}
+            properties["passage"] = msgspec.json.encode(kept).decode()
             properties["terms"] = analyser.terms(passage.content)
             yield batches.BatchObject(
                 uuid=passage.id,
                 collection=passages_class(collection.name),
                 tenant=collection.physical,
                 vector_bytes=vector.astype("<f4").tobytes(),
-                properties=_properties(properties),
+                properties=as_properties(properties),
             )
 
 
@@ -68,13 +57,13 @@ def record_objects(
             uuid=record_id(record.id),
             collection=RECORDS,
             tenant=collection.physical,
-            properties=_properties(properties),
+            properties=as_properties(properties),
         )
 
 
 def to_passage(identifier: str, encoded: str) -> Passage:
     """Return the passage that an object holds."""
-    return Passage(id=identifier, **msgspec.structs.asdict(PASSAGE.decode(encoded)))
+    return Passage(id=identifier, **msgspec.json.decode(encoded))
 
 
 def to_record(encoded: str) -> Record:
@@ -82,20 +71,7 @@ def to_record(encoded: str) -> Record:
     return RECORD.decode(encoded)
 
 
-PASSAGE: Final = msgspec.json.Decoder(StoredPassage)
 RECORD: Final = msgspec.json.Decoder(Record)
-
-
-def _kept(passage: Passage) -> StoredPassage:
-    return StoredPassage(
-        document_id=passage.document_id,
-        position=passage.position,
-        title=passage.title,
-        text=passage.text,
-        context=passage.context,
-        metadata=passage.metadata,
-        answer=passage.answer,
-    )
 
 
 def _searched(passage: Passage, record: Record, collection: Collection) -> dict[str, Any]:
@@ -104,7 +80,8 @@ def _searched(passage: Passage, record: Record, collection: Collection) -> dict[
     return properties_of({**passage.metadata, **built_in, **dated}, collection.fields)
 
 
-def _properties(values: Mapping[str, Any]) -> batches.BatchObject.Properties:
+def as_properties(values: Mapping[str, Any]) -> batches.BatchObject.Properties:
+    """Return the message of text, lists of text, numbers and booleans by their names; an empty list is left out."""
     plain = Values()
     plain.update({name: value for name, value in values.items() if not isinstance(value, list)})
     lists = [(name, value) for name, value in values.items() if isinstance(value, list) and value]

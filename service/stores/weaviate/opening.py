@@ -27,7 +27,7 @@ async def open_weaviate_store(
     is_secure = urls[0].startswith("https:")
     async with (
         open_nodes(addresses, api_key, budget_seconds=budget_seconds, is_secure=is_secure) as nodes,
-        open_administration(urls, api_key, budget_seconds, lambda: nodes.is_open) as administration,
+        open_administration(urls, api_key, budget_seconds, nodes.check) as administration,
     ):
         if telemetry:
             export_nodes(nodes, telemetry)

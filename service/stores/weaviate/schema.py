@@ -6,14 +6,12 @@ from typing import Any, Final
 from service.models import FieldType
 from service.stores.filters import BUILT_IN_FIELDS
 from service.stores.weaviate.fields import PRESENT, digits_of
+from service.stores.words import LENGTH_WEIGHT, SATURATION
 
 PREFIX: Final = "Retrieval"
 """Of all classes: a Weaviate may serve others beside us."""
 CATALOG: Final = f"{PREFIX}Catalog"
 RECORDS: Final = f"{PREFIX}Records"
-LENGTH_WEIGHT: Final = 0.6
-"""b of BM25, as in the embedded store."""
-SATURATION: Final = 1.2
 FLAT_SEARCH_CUTOFF: Final = 20_000
 """Matches of a filter up to which all are compared: over 200,000 passages, there as quick as the index, and exact."""
 SEARCH_BREADTH: Final = 512
@@ -32,9 +30,9 @@ def passages_class(collection: str) -> str:
     return f"{PREFIX}Passages_{collection}"
 
 
-def stored(name: str, kind: str = "text") -> dict[str, Any]:
-    """Return a property that is returned and never searched."""
-    return {"name": name, "dataType": [kind], "indexFilterable": False, "indexSearchable": False}
+def stored(name: str) -> dict[str, Any]:
+    """Return a property of text that is returned and never searched."""
+    return {"name": name, "dataType": ["text"], "indexFilterable": False, "indexSearchable": False}
 
 
 def indexed(name: str, kind: str) -> dict[str, Any]:

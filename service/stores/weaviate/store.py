@@ -7,11 +7,10 @@ from secrets import token_hex
 from typing import Final
 from weakref import WeakValueDictionary
 
-from service.errors import UnknownCollection
-from service.models import Collection, CollectionSize, FieldType, Match, Passage, Record, Scalar
+from service.models import Collection, CollectionSize, Match, Passage, Record, Scalar
 from service.stores.base import Deletion, EmbeddedDocument, ValueCount, Vector
-from service.stores.catalog import placed
-from service.stores.filters import BUILT_IN_FIELDS, Filter
+from service.stores.catalog import placed, type_of, unknown_collection
+from service.stores.filters import Filter
 from service.stores.weaviate.administration import Administration
 from service.stores.weaviate.calls import PATIENT_SECONDS, Calls, Found, Gone
 from service.stores.weaviate.catalog import Catalog
@@ -112,14 +111,14 @@ class WeaviateStore:
             return await self._calls.count(name, collection.physical, to_weaviate(where))
 
     async def values(self, collection: Collection, field: str, limit: int) -> list[ValueCount]:
-        of = base_of(field, _type_of(collection, field))
+        of = base_of(field, type_of(collection, field))
         async with self._existing(collection):
             return await self._calls.values(passages_class(collection.name), collection.physical, of, limit)
 
     async def bounds(self, collection: Collection, field: str) -> tuple[Scalar, Scalar] | None:
         async with self._existing(collection):
             name = passages_class(collection.name)
-            return await Field(self._calls, name, collection.physical, field, _type_of(collection, field)).bounds()
+            return await Field(self._calls, name, collection.physical, field, type_of(collection, field)).bounds()
 
     async def write(self, collection: Collection, documents: Sequence[EmbeddedDocument]) -> str:
         """Write the records last: a crash leaves documents that the next import does again."""
@@ -216,10 +215,7 @@ class WeaviateStore:
 
     def _alone(self, what: str) -> asyncio.Lock:
         """Return the lock that keeps writers of one thing apart, in this process."""
-        lock = self._locks.get(what)
-        if lock is None:
-            lock = self._locks[what] = asyncio.Lock()
-        return lock
+        return self._locks.setdefault(what, asyncio.Lock())
 
     @asynccontextmanager
     async def _existing(self, collection: Collection) -> AsyncIterator[None]:
@@ -227,15 +223,10 @@ class WeaviateStore:
         try:
             yield
         except Gone as error:
-            existing = [entry.name for entry in await self.collections(collection.tenant)]
-            raise UnknownCollection(collection.name, existing) from error
+            raise await unknown_collection(self, collection.tenant, collection.name) from error
 
 
 def _tail(document: EmbeddedDocument) -> Clause:
     """Return what the passages meet that a document had, and has no longer."""
     of_document = one_of(base_of("document_id", "keyword"), [document.record.id])
     return both(of_document, whole_number(base_of("position", "integer"), "gte", len(document.passages)))
-
-
-def _type_of(collection: Collection, field: str) -> FieldType:
-    return {**collection.fields, **BUILT_IN_FIELDS}[field]

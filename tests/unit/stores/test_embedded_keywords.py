@@ -6,9 +6,10 @@ import pytest
 import qdrant_edge as qdrant
 
 from service.models import passage_id
-from service.stores.embedded.keywords import MOST_REPETITIONS, WORD, keyword_request
+from service.stores.embedded.keywords import MOST_REPETITIONS, keyword_request
 from service.stores.embedded.shard import Shard
 from service.stores.stopwords import STOPWORDS
+from service.stores.words import WORD
 from tests.tools.running import SHARED_DATA
 
 TEXTS = ("banking77-train.csv", "cisi-queries.jsonl")

@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.stores.weaviate.administration import open_administration
+from service.stores.weaviate.nodes import Nodes
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +77,7 @@ async def test_a_read_without_a_good_answer_says_why(frozen: str) -> None:
 
 async def test_nothing_is_called_where_all_nodes_are_left_alone() -> None:
     node = found()
-    async with node as url, open_administration([url], "", LONG, lambda: True) as administration:
+    async with node as url, open_administration([url], "", LONG, Nodes([]).check) as administration:
         with pytest.raises(StoreUnavailable, match="left alone"):
             await administration.read_object("Catalog", "id", "QUORUM")
         with pytest.raises(StoreUnavailable, match="left alone"):
