@@ -75,4 +75,5 @@ def create_app(services: Services) -> Envelope:
             components=Components(security_schemes={**bearer}),
         ),
     )
-    return Envelope(Direct(app, services), services.telemetry, services.settings.redis_budget_ms / 1000)
+    budget_seconds = services.settings.redis_budget_ms / 1000
+    return Envelope(Direct(app, services), services.telemetry, budget_seconds, services.stopping)

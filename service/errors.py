@@ -104,5 +104,9 @@ class Stopping(RetrievalError):
     """The service stops before the request is done; it may be sent again, here or elsewhere."""
 
 
+class Overloaded(RetrievalError):
+    """More is asked than can be computed; what is refused now may be asked again shortly."""
+
+
 class SwitchedOff(RetrievalError):
     """A setting switches this part of the service off."""

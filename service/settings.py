@@ -61,6 +61,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename="upper"):
     faq_batch_size: Annotated[int, Meta(ge=1, le=1000)] = 50
     api_keys_file: str = ""
     request_deadline_seconds: Annotated[float, Meta(gt=0)] = 10.0
+    drain_seconds: Annotated[float, Meta(ge=0, le=300)] = 0.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_enabled: bool = True
 

@@ -1,16 +1,13 @@
-"""What an SRE sees: metrics, spans, stage times and JSON log lines. Nothing else knows Prometheus or OpenTelemetry."""
+"""What an SRE sees beside the log: metrics, spans and stage times. Nothing else knows Prometheus or OpenTelemetry."""
 
-import logging
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
-import msgspec
 from opentelemetry import propagate, trace
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -24,7 +21,9 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 FRACTIONS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 RATIOS = (0.1, 0.25, 0.5, 0.8, 0.95, 1.05, 1.25, 2, 4, 10)
 STAGES = ("embed", "vector", "keyword", "fuse", "redis")
-LOGGED = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"}
+SEARCHES = ("/search", "/faq/search")
+ALWAYS_THERE = (200, 500, 503)
+"""Statuses of searches that are exported before the first of them: a rate does not see what begins at one."""
 
 
 class Telemetry:
@@ -42,12 +41,19 @@ class Telemetry:
             "Time from the request's first byte to the answer's last",
             ["route", "status"],
         )
+        for route in SEARCHES:
+            self._by_status |= {(route, status): self._requests.labels(route, str(status)) for status in ALWAYS_THERE}
         stages = self._histogram("retrieval_stage_duration_seconds", "Time of one stage of a search", ["stage"])
         self._stages = {stage: (stages.labels(stage), Recent()) for stage in STAGES}
         faq = self._histogram("faq_retrieval_latency_seconds", "Time of a FAQ search", ["cache"])
         self._faq = {outcome: faq.labels(outcome) for outcome in ("hit", "miss")}
         self.faq_results = {"hit": 0, "miss": 0}
+        answers = self._histogram(
+            "retrieval_answer_duration_seconds", "Time of an answer to a search, by where it came from", ["tier"]
+        )
+        self._answers = {tier: answers.labels(tier or "none") for tier in ("memory", "redis", None)}
         self._add_plans()
+        ProcessCollector(registry=self.registry)
         self.active = 0
         """Requests and streams in progress."""
         self.add_source(
@@ -114,6 +120,10 @@ class Telemetry:
         """Return the times of the routes, and of the stages, that ran since the start."""
         routes = {route: recent.timing() for route, recent in sorted(self._by_route.items())}
         return routes, {stage: recent.timing() for stage, (_, recent) in self._stages.items() if recent.has_any}
+
+    def observe_answer(self, tier: str | None, seconds: float) -> None:
+        """Take note of an answer to a search, from the memory, from Redis, or computed."""
+        self._answers[tier].observe(seconds)
 
     def observe_faq(self, outcome: str, seconds: float) -> None:
         """Take note of a FAQ search; what is no hit is a miss."""
@@ -225,35 +235,6 @@ def timed(stage: str) -> Iterator[None]:
         return
     with stages.time(stage):
         yield
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what a call passes as `extra` stands beside the message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if request_id := REQUEST_ID.get():
-            line["request_id"] = request_id
-        line |= {key: value for key, value in vars(record).items() if key not in LOGGED}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
-
-
-def configure_logging(level: str) -> None:
-    """Send all log lines to standard error as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    for reader_of_headers in ("opentelemetry.trace", "opentelemetry.baggage"):
-        # Callers write these headers: what is wrong in them must not fill the log.
-        logging.getLogger(reader_of_headers).setLevel(logging.ERROR)
 
 
 def _exporting_tracer() -> trace.Tracer:

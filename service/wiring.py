@@ -27,7 +27,9 @@ from service.ingest.reindexing import Reindexer
 from service.ingest.shapes import Shapes
 from service.ingest.writing import Writer
 from service.models import Collection, Kind, SearchRequest
-from service.search.answering import Answering, Flow, Observe
+from service.resilience.admission import Admission
+from service.search.accounts import export_admission
+from service.search.answering import Answer, Answering, Flow, Observe
 from service.search.context import ContextBuilder
 from service.search.faq import FaqDefaults, FaqRequest, FaqSearch, PreparedFaq
 from service.search.hottest import FileHotList, RedisHotList
@@ -66,6 +68,8 @@ class Services(Struct, frozen=True):
     writer: Writer
     importer: Importer
     reindexer: Reindexer
+    stopping: asyncio.Event
+    """Set when the process is told to stop: it is not ready any more, and imports end at an acknowledged batch."""
 
 
 @asynccontextmanager
@@ -117,9 +121,10 @@ OpenStore = Callable[[Settings, int, Link | None, Telemetry], AbstractAsyncConte
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, telemetry: Telemetry, open_store: OpenStore = open_store
+    settings: Settings, telemetry: Telemetry, open_store: OpenStore = open_store, stopping: asyncio.Event | None = None
 ) -> AsyncIterator[Services]:
     """Open the model, the caches and the store, do the first inference, warm up, and close all at the end."""
+    stopping = stopping or asyncio.Event()
     async with AsyncExitStack() as stack:
         access = await stack.enter_async_context(open_access(settings.api_keys_file))
         model = await asyncio.to_thread(load_model, settings)
@@ -132,7 +137,7 @@ async def open_services(
         pool = await stack.enter_async_context(
             open_pool(embedder, settings.embedding_model, lambda: model_loaders(settings))
         )
-        services = join_services(settings, telemetry, access, store, freshness, pool, embedder, link, caches)
+        services = join_services(settings, telemetry, access, store, freshness, pool, embedder, link, caches, stopping)
         stack.push_async_callback(services.reindexer.close)
         stack.push_async_callback(services.planning.close)
         await services.warmer.warm(await services.warmer.hottest())
@@ -155,6 +160,7 @@ def join_services(
     embedder: Embedder,
     link: Link | None,
     caches: Caches | None,
+    stopping: asyncio.Event,
 ) -> Services:
     """Build the flows over a store, the models and the caches."""
     saved = Saved()
@@ -182,6 +188,7 @@ def join_services(
         writer=writer,
         importer=Importer(store, shapes, writer),
         reindexer=Reindexer(store, writer, shapes, comparer, pool.names, freshness.outlast),
+        stopping=stopping,
     )
     export_metrics(services, for_faq)
     return services
@@ -210,19 +217,27 @@ def join_searching(
     link: Link | None,
 ) -> _Searching:
     """Build the searches, and what warms them up."""
-    popularity, results = Popularity(), caches.result if caches else None
+    popularity, results, admission = Popularity(), caches.result if caches else None, Admission()
+    export_admission(admission, telemetry)
 
-    def answering(path: str, flow: Flow[Any, Any], usual_ttl: float, observe: Observe | None) -> Answering[Any, Any]:
+    def answering(path: str, flow: Flow[Any, Any], usual_ttl: float, observe: Observe) -> Answering[Any, Any]:
         ttl, deadline = _ttl(settings, usual_ttl), settings.request_deadline_seconds
-        return Answering(path, flow, results, freshness, ttl, saved, popularity, deadline, observe)
+        return Answering(path, flow, results, freshness, ttl, saved, popularity, admission, deadline, observe)
+
+    def observe_search(answer: Answer, seconds: float) -> None:
+        telemetry.observe_answer(answer.tier, seconds)
+
+    def observe_faq(answer: Answer, seconds: float) -> None:
+        observe_search(answer, seconds)
+        telemetry.observe_faq(answer.outcome, seconds)
 
     thresholds = WEAVIATE if settings.store == "weaviate" else EMBEDDED
     planning = Planning(store, Refreshing(store, freshness), thresholds, telemetry)
     pipeline = SearchPipeline(store, embedders, planning)
     defaults = FaqDefaults(limit=settings.faq_max_results, minimum_score=settings.faq_min_similarity)
     faq = FaqSearch(store, for_faq, defaults, planning)
-    search = answering("/search", pipeline, settings.search_result_cache_ttl_seconds, None)
-    ask = answering("/faq/search", faq, settings.faq_result_cache_ttl_seconds, telemetry.observe_faq)
+    search = answering("/search", pipeline, settings.search_result_cache_ttl_seconds, observe_search)
+    ask = answering("/faq/search", faq, settings.faq_result_cache_ttl_seconds, observe_faq)
     warmer = Warmer(
         {"/search": (SearchRequest, search), "/faq/search": (FaqRequest, ask)},
         popularity,

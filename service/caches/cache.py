@@ -5,7 +5,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 from msgspec import Struct, structs
@@ -67,7 +66,6 @@ class Cache:
 
     A value is served only if it was computed under the version of the terms, has not expired, and no deletion covers
     it. Redis' trouble is a miss. Values in memory that the terms do not confirm are served `trust_seconds` long.
-    Computations take one of `turns`, a semaphore, where there is one: a wave of misses is a queue.
     """
 
     def __init__(
@@ -78,7 +76,6 @@ class Cache:
         deletions: Deletions,
         *,
         trust_seconds: float,
-        turns: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
         self.kind = kind
         self.memory = memory
@@ -88,7 +85,6 @@ class Cache:
         """Hits under a version that nobody could confirm."""
         self._deletions = deletions
         self._flights: Flights[FlightKey, Found] = Flights()
-        self._turns = turns or nullcontext()
         self._trust_seconds = trust_seconds
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -164,8 +160,7 @@ class Cache:
         if missing and terms.demands.only_cached:
             raise NotCached("There is no cached answer to this request, and `only-if-cached` asks for nothing else.")
         if missing:
-            async with self._turns:
-                computed = await compute(missing)
+            computed = await compute(missing)
             for place, value in zip(missing, computed, strict=True):
                 fetched[keys[place]] = _found(value, terms, epoch)
         self._keep({keys[place]: fetched[keys[place]] for place in missing}, terms)

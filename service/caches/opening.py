@@ -1,6 +1,5 @@
 """The caches of one process, opened and joined from the settings."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal
@@ -19,8 +18,6 @@ from service.settings import Settings
 
 EMBEDDING_SHARE: Final = 4
 """One part in so many of the memory is for embeddings, the rest for results."""
-COMPUTED_AT_ONCE: Final = 64
-"""Results; what is beyond waits its turn."""
 
 
 class Link(Struct, frozen=True):
@@ -104,13 +101,13 @@ async def open_caches(settings: Settings, link: Link | None) -> AsyncIterator[Ca
     memory = settings.cache_memory_mb * 1_000_000
     for_embeddings = memory // EMBEDDING_SHARE
 
-    def cache(kind: Literal["embedding", "result"], max_bytes: int, turns: asyncio.Semaphore | None) -> Cache:
+    def cache(kind: Literal["embedding", "result"], max_bytes: int) -> Cache:
         shared = SharedTier(redis, deletions, compress=kind == "result") if redis else None
         trust_seconds = settings.memory_trust_seconds
-        return Cache(kind, MemoryTier(max_bytes), shared, deletions, trust_seconds=trust_seconds, turns=turns)
+        return Cache(kind, MemoryTier(max_bytes), shared, deletions, trust_seconds=trust_seconds)
 
-    embedding = cache("embedding", for_embeddings, None)  # the embedder has queues of its own
-    result = cache("result", memory - for_embeddings, asyncio.Semaphore(COMPUTED_AT_ONCE))
+    embedding = cache("embedding", for_embeddings)
+    result = cache("result", memory - for_embeddings)
     caches = Caches(embedding, result, deletions)
     yield caches
     for one in caches.all:

@@ -18,9 +18,10 @@ from msgspec.structs import replace
 
 from service.app import create_app
 from service.errors import InvalidSettings, RetrievalError
+from service.logs import configure_logging
 from service.routes.envelope import Envelope
 from service.settings import Settings, check_listen, exports_spans, load_settings
-from service.telemetry import Telemetry, configure_logging
+from service.telemetry import Telemetry
 from service.wiring import OpenStore, Services, open_services, open_store
 
 logger = logging.getLogger(__name__)
@@ -68,11 +69,11 @@ async def serve_until_told(settings: Settings, telemetry: Telemetry, open_store:
     async with AsyncExitStack() as stack:
         try:
             async with _ended_when(told_to_stop):
-                services = await stack.enter_async_context(open_services(settings, telemetry, open_store))
+                services = await stack.enter_async_context(open_services(settings, telemetry, open_store, told_to_stop))
         except _ToldToStop:
             logger.info("stopped before it was ready")
             return
-        await _serve(services, told_to_stop)
+        await _serve(services)
     logger.info("stopped")
 
 
@@ -107,7 +108,7 @@ def _when_told(stop: Callable[[], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
-async def _serve(services: Services, told_to_stop: asyncio.Event) -> None:
+async def _serve(services: Services) -> None:
     settings = services.settings
     host, port = settings.address
     app = create_app(services)
@@ -122,9 +123,11 @@ async def _serve(services: Services, told_to_stop: asyncio.Event) -> None:
     )
     logger.info("ready", extra={"listen": settings.listen, "model": services.embedder.card.name})
     serving = asyncio.create_task(server.serve())
-    waiting = asyncio.create_task(told_to_stop.wait())
+    waiting = asyncio.create_task(services.stopping.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
+    logger.info("stopping", extra={"requests": services.telemetry.active})
+    await asyncio.wait({serving}, timeout=settings.drain_seconds)  # whoever sends requests here may not know yet
     server.stop()  # type: ignore[no-untyped-call]  # granian has no annotations here
     await _drain(serving, app, settings.request_deadline_seconds + GRACE_SECONDS)
 

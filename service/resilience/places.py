@@ -5,7 +5,11 @@ from collections import deque
 
 
 class Full(Exception):
-    """There is no place, and none came in time or too many wait for one."""
+    """There is no place, and too many wait for one."""
+
+
+class Late(Full):
+    """No place came in time."""
 
 
 class Places:
@@ -23,8 +27,8 @@ class Places:
         return self._number - self._free
 
     async def take(self, seconds: float) -> None:
-        """Take a place, which has to be given back; raises Full at once, or after so many seconds."""
-        if self._free:
+        """Take a place, which has to be given back; raises Full at once, or Late after so many seconds."""
+        if self._free > 0:
             self._free -= 1
             return
         if len(self._waiting) >= self._most_waiting:
@@ -40,14 +44,23 @@ class Places:
             elif turn in self._waiting:
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
-                raise Full from None
+                raise Late from None
             raise
 
     def give(self) -> None:
         """Give a place back: to the first in line."""
-        while self._waiting:
+        self._free += 1
+        self._hand_out()
+
+    def resize(self, number: int) -> None:
+        """Let there be so many places from now on; what is taken beyond that stays taken until it is given back."""
+        self._free += number - self._number
+        self._number = number
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._free > 0 and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
+                self._free -= 1
                 turn.set_result(None)
-                return
-        self._free += 1

@@ -21,15 +21,20 @@ logger = logging.getLogger(__name__)
 
 KEPT_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 SLOW_SECONDS = 1.0
+CLOSING = (b"connection", b"close")
+"""Said while the process stops, so that callers who keep connections open come back to another one."""
 
 
 class Envelope:
     """An ASGI application around the routes; it sees also what no route answers."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, redis_budget_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, telemetry: Telemetry, redis_budget_seconds: float, stopping: asyncio.Event
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
         self._redis_budget_seconds = redis_budget_seconds
+        self._stopping = stopping
         self._running: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +43,7 @@ class Envelope:
             # Routes see the path as it was sent: an id may hold an encoded slash.
             scope["path"] = scope["raw_path"].partition(b"?")[0].decode("latin-1")
             with budgeted(Budget(self._redis_budget_seconds)):
-                await self._run(_Exchange(self._app, self._telemetry, scope, send), receive)
+                await self._run(_Exchange(self._app, self._telemetry, scope, send, self._stopping), receive)
         else:
             await self._app(scope, receive, send)
 
@@ -62,11 +67,14 @@ class Envelope:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, scope: HTTPScope, send: Send) -> None:
+    def __init__(
+        self, app: ASGIApp, telemetry: Telemetry, scope: HTTPScope, send: Send, stopping: asyncio.Event
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
         self._scope = scope
         self._send = send
+        self._stopping = stopping
         self._headers = _joined(scope["headers"])
         given = self._headers.get("x-request-id", "")
         self._request_id = given if KEPT_REQUEST_ID.fullmatch(given) else str(uuid4())
@@ -114,6 +122,8 @@ class _Exchange:
             self._status = message["status"]
             timing = self._stages.server_timing(time.perf_counter() - self._start)
             added = [(b"x-request-id", self._request_id.encode()), (b"server-timing", timing.encode())]
+            if self._stopping.is_set() and self._scope["http_version"].startswith("1"):
+                added.append(CLOSING)
             message["headers"] = [*message["headers"], *added]
         await self._send(message)
 

@@ -14,11 +14,12 @@ from litestar.response.base import ASGIResponse
 from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Send
 
-from service.errors import CallerLeft, FieldError
+from service.errors import CallerLeft, FieldError, Stopping
+from service.ingest.ending import Ending
 from service.ingest.models import FailedLine, ImportReport
 from service.ingest.streams import Line, lines_of
 from service.models import Kind
-from service.routes.problems import MEDIA_TYPE, Problem, problem_of
+from service.routes.problems import MEDIA_TYPE, Problem, headers_of_problem, problem_of
 from service.routes.requests import LARGEST_BODY, ServiceRequest, bounded_body, decode_json
 from service.telemetry import REQUEST_ID, Telemetry
 from service.wiring import Services
@@ -61,7 +62,7 @@ class _ReportsSent(ASGIStreamingResponse):
 
 
 class FailedImport(Problem, kw_only=True):
-    """The problem of an import in which no line succeeded, with its report."""
+    """The problem of an import in which no line succeeded, or which was cut short, with its report."""
 
     collection: str
     received: int
@@ -77,9 +78,12 @@ async def import_body(
     kind: Kind,
 ) -> Response[Any]:
     """Import what the body holds: one object, an array of them, or NDJSON of any length, read as it arrives."""
-    is_lines = _media_type(request, "content-type") == NDJSON
-    lines = lines_of(request.stream(), LARGEST_BODY) if is_lines else _elements(await bounded_body(request))
-    return await import_lines(request, services, tenant, name, kind, lines)
+    if _media_type(request, "content-type") != NDJSON:
+        elements = _elements(await bounded_body(request.stream()))
+        return await import_lines(request, services, tenant, name, kind, elements)
+    ending = Ending(services.stopping)
+    lines = lines_of(ending.pieces(request.stream()), LARGEST_BODY)
+    return await import_lines(request, services, tenant, name, kind, lines, ending)
 
 
 async def import_lines(
@@ -89,15 +93,21 @@ async def import_lines(
     name: str,
     kind: Kind,
     lines: AsyncIterator[Line],
+    ending: Ending | None = None,
 ) -> Response[Any]:
     """Import lines; answers with the last report, or with a report a line where the caller accepts NDJSON."""
-    reports = _while_wanted(request, _counted(services.importer.run(tenant, name, kind, lines), services.telemetry))
+    ending = ending or Ending(services.stopping)
+    imported = _counted(services.importer.run(tenant, name, kind, ending.lines(lines)), services.telemetry)
+    reports = _while_wanted(request, _all_of(imported, ending))
     # What refuses the whole import is raised before its first report: no answer has begun yet.
     report = await anext(reports)
     if _media_type(request, "accept") == NDJSON:
         return Reports(_report_lines(report, reports))
-    async for later in reports:
-        report = later
+    try:
+        async for later in reports:
+            report = later
+    except Stopping as stopping:
+        return _unfinished(report, problem_of(stopping))
     return _answer(report)
 
 
@@ -129,6 +139,16 @@ async def _counted(reports: AsyncGenerator[ImportReport], telemetry: Telemetry) 
             yield report
 
 
+async def _all_of(reports: AsyncGenerator[ImportReport], ending: Ending) -> AsyncGenerator[ImportReport]:
+    """Pass on the reports; raises Stopping at the end where the import was cut short, and at once if it did nothing."""
+    async with aclosing(reports):
+        async for report in reports:
+            if report.received or not ending.has_cut:
+                yield report
+    if ending.has_cut:
+        raise Stopping("The service stops before the import is done. What it acknowledged is kept; send all again.")
+
+
 async def _while_wanted(request: ServiceRequest, reports: AsyncGenerator[ImportReport]) -> AsyncGenerator[ImportReport]:
     """Pass on the reports; raises CallerLeft after the next one where nobody waits: callers who send again add up."""
     leaving = asyncio.create_task(request.caller_left())
@@ -155,15 +175,22 @@ async def _report_lines(first: ImportReport, rest: AsyncIterator[ImportReport]) 
 def _answer(report: ImportReport) -> Response[Any]:
     if report.received > report.failures:
         return Response(report)
+    detail = "Every line failed; see `errors`." if report.received else "The body holds no document."
+    nothing = Problem(title="No document was imported", status=422, detail=detail, request_id=REQUEST_ID.get())
+    return _unfinished(report, nothing)
+
+
+def _unfinished(report: ImportReport, problem: Problem) -> Response[Any]:
     failed = FailedImport(
-        title="No document was imported",
-        status=422,
-        detail="Every line failed; see `errors`." if report.received else "The body holds no document.",
-        request_id=REQUEST_ID.get(),
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        request_id=problem.request_id,
         errors=[FieldError(f"/{line.line - 1}", line.error) for line in report.failed],
         collection=report.collection,
         received=report.received,
         failures=report.failures,
         failed=report.failed,
     )
-    return Response(failed, status_code=failed.status, media_type=MEDIA_TYPE)
+    headers = headers_of_problem(problem)
+    return Response(failed, status_code=failed.status, media_type=MEDIA_TYPE, headers=headers)

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service.errors import RedisUnavailable, StoreUnavailable, SwitchedOff
+from service.errors import RedisUnavailable, Stopping, StoreUnavailable, SwitchedOff
 from service.models import DEFAULT_TENANT
 from service.routes.problems import documented_open
 from service.wiring import Services
@@ -60,9 +60,11 @@ async def live() -> Alive:
     return Alive("live")
 
 
-@get("/health/ready")
+@get("/health/ready", responses=documented_open(503))
 async def ready(services: NamedDependency[Services]) -> Alive:
-    """Answer once this process can serve: the model has made its first inference, the store is open."""
+    """Answer once this process can serve: the model has made its first inference, the store is open; until it stops."""
+    if services.stopping.is_set():
+        raise Stopping("The service stops: it ends what it has begun, and takes no new callers.")
     return Alive(f"ready: {services.embedder.card.name}")
 
 

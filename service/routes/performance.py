@@ -141,7 +141,7 @@ async def warm_caches(
     """Answer searches once, so that they are hits from now on."""
     if services.caches is None:
         raise SwitchedOff("The caches are switched off by RETRIEVAL_CACHE_ENABLED.")
-    wanted = [_search(query, place) for place, query in enumerate(_queries(await bounded_body(request)))]
+    wanted = [_search(query, place) for place, query in enumerate(_queries(await bounded_body(request.stream())))]
     requests = [Hot(tenant, "/search", msgspec.json.encode(request)) for request in wanted]
     with budgeted(None):
         return await services.warmer.warm(requests or await services.warmer.hottest(tenant))

@@ -44,6 +44,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     domain.ModelUnavailable: (503, "The embedding model does not answer"),
     domain.DeadlineExceeded: (503, "The deadline has passed"),
     domain.CallerLeft: (400, "The caller left"),
+    domain.Overloaded: (503, "The service is overloaded"),
     domain.Stopping: (503, "The service is stopping"),
 }
 MSGSPEC_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<place>.*)`)?$", re.DOTALL)

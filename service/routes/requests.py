@@ -1,7 +1,7 @@
 """Reading requests: JSON bodies whose every defect is the caller's 4xx, and what a handler needs of the request."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
@@ -94,10 +94,10 @@ def decode_json(body: bytes) -> Any:
         raise MalformedBody(f"The body is not JSON: {error}.") from None
 
 
-async def bounded_body(request: ServiceRequest) -> bytes:
-    """Read the body up to LARGEST_BODY; raises BodyTooLarge beyond, without reading the rest."""
+async def bounded_body(pieces: AsyncIterable[bytes]) -> bytes:
+    """Read a body up to LARGEST_BODY; raises BodyTooLarge beyond, without reading the rest."""
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in pieces:
         body += chunk
         if len(body) > LARGEST_BODY:
             limit = f"{LARGEST_BODY // 1_000_000} MB"

@@ -13,6 +13,7 @@ from service.caches.cache import Cache, Computed, Found, Terms, uncached
 from service.caches.freshness import Freshness
 from service.errors import NotCached
 from service.models import Collection
+from service.resilience.admission import Admission
 from service.search.deadline import search_deadline
 from service.search.popularity import Popularity
 from service.search.prepared import Prepared
@@ -20,9 +21,6 @@ from service.telemetry import Stages
 
 Request = TypeVar("Request", contravariant=True)  # noqa: PLC0105  # of requests there is one name
 Ready = TypeVar("Ready", bound=Prepared)
-
-Observe = Callable[[str, float], None]
-"""Is told the outcome of an answer, and how many seconds it took."""
 
 
 class Flow(Protocol[Request, Ready]):
@@ -52,6 +50,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     is_kept: bool = False
 
 
+Observe = Callable[[Answer, float], None]
+"""Is told of an answer, and how many seconds it took."""
+
+
 class Answering(Generic[Request, Ready]):
     """One kind of search behind the cache of results; `cache` None: every answer is computed."""
 
@@ -64,8 +66,9 @@ class Answering(Generic[Request, Ready]):
         ttl_seconds: Callable[[Collection], float],
         saved: Saved,
         popularity: Popularity,
+        admission: Admission,
         deadline_seconds: float,
-        observe: Observe | None = None,
+        observe: Observe,
     ) -> None:
         self._path = path
         self._flow = flow
@@ -74,13 +77,14 @@ class Answering(Generic[Request, Ready]):
         self._freshness = freshness
         self._ttl_seconds = ttl_seconds
         self._popularity = popularity
+        self._admission = admission
         self._deadline_seconds = deadline_seconds
         self._observe = observe
 
     async def answer(self, tenant: str, request: Request, demands: Demands, stages: Stages) -> Answer:
         """Return the answer from memory, from Redis, or computed.
 
-        Raises what the flow raises, DeadlineExceeded, and NotCached where the caller wants nothing computed.
+        Raises what the flow raises, DeadlineExceeded, Overloaded, and NotCached where nothing is to be computed.
         """
         start = time.perf_counter()
         prepared = await self._flow.prepare(tenant, request)
@@ -93,14 +97,14 @@ class Answering(Generic[Request, Ready]):
             async with search_deadline(self._deadline_seconds):
                 found = await self._find(prepared, key, terms, stages)
         answer = self._answer(prepared, key, found, demands)
-        if self._observe:
-            self._observe(answer.outcome, time.perf_counter() - start)
+        self._observe(answer, time.perf_counter() - start)
         return answer
 
     async def _find(self, prepared: Ready, key: str, terms: Terms, stages: Stages) -> Found:
         async def compute(_: list[int]) -> list[Computed]:
             keeper = terms.tenant if terms.demands.stores else None
-            response = await self._flow.run(prepared, keeper, stages)
+            async with self._admission.turn():
+                response = await self._flow.run(prepared, keeper, stages)
             most = self._freshness.most_ttl_seconds(prepared.collection) if response.is_complete else 0.0
             return [Computed(msgspec.json.encode(response), most)]
 

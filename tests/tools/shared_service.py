@@ -21,12 +21,13 @@ from service.caches.freshness import Freshness, SharedVersions
 from service.caches.ledgers import RedisVersions
 from service.caches.opening import Link
 from service.commands.serve import serve_until_told
+from service.logs import configure_logging
 from service.models import Collection
 from service.settings import Settings, load_settings
 from service.stores.base import EmbeddedDocument, Store
 from service.stores.versioned import VersionedStore
 from service.stores.weaviate.store import WeaviateStore
-from service.telemetry import Telemetry, configure_logging
+from service.telemetry import Telemetry
 from tests.tools.shared_store import SharedStore, open_shared_store
 
 

@@ -44,12 +44,9 @@ def cache_of(
     *,
     kind: Kind = "result",
     trust_seconds: float = 5,
-    turns: asyncio.Semaphore | None = None,
 ) -> Cache:
     tier = cast("SharedTier | None", shared)
-    return Cache(
-        kind, MemoryTier(1_000_000), tier, deletions or Deletions(None, None), trust_seconds=trust_seconds, turns=turns
-    )
+    return Cache(kind, MemoryTier(1_000_000), tier, deletions or Deletions(None, None), trust_seconds=trust_seconds)
 
 
 async def value_of(cache: Cache, terms: Terms, compute: Computing, key: str = KEY) -> Found:
@@ -190,29 +187,6 @@ async def test_a_caller_who_knows_a_newer_version_joins_no_computation_that_bega
     newer = structs.replace(TERMS, demands=Demands(reads=False, minimum_version="v2"))
     one, other = await asyncio.gather(value_of(cache, anew, compute), value_of(cache, newer, compute))
     assert one.cached.value != other.cached.value
-
-
-async def test_a_wave_of_misses_is_a_queue_that_hits_pass() -> None:
-    shared, turns = DictTier(), asyncio.Semaphore(2)
-    busy = 0
-
-    async def compute(places: list[int]) -> list[Computed]:
-        nonlocal busy
-        busy += 1
-        assert busy <= 2
-        await asyncio.sleep(0.01)
-        busy -= 1
-        return [Computed(b"x") for _ in places]
-
-    cache = cache_of(shared, turns=turns)
-    await cache.get_or_compute(["hit"], TERMS, compute)
-    await cache.close()
-    cache.memory.clear()
-    wave = asyncio.gather(*(cache.get_or_compute([f"k{n}"], TERMS, compute) for n in range(10)))
-    await asyncio.sleep(0)
-    (hit,) = await cache.get_or_compute(["hit"], TERMS, compute)
-    assert (hit.tier, wave.done()) == ("redis", False)
-    await wave
 
 
 async def test_a_batch_computes_what_is_missing_in_one_call() -> None:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from service.resilience.places import Full, Places
+from service.resilience.places import Full, Late, Places
 
 pytestmark = pytest.mark.anyio
 
@@ -53,3 +53,27 @@ async def test_who_stops_waiting_as_the_place_comes_passes_it_on() -> None:
         await leaving
     places.give()
     assert places.taken == 0
+
+
+async def test_more_places_let_those_in_who_wait_and_fewer_are_reached_as_places_come_back() -> None:
+    places = Places(1, 10)
+    await places.take(10)
+    waiting = [asyncio.create_task(places.take(10)) for _ in range(2)]
+    await asyncio.sleep(0)
+    places.resize(2)
+    await waiting[0]
+    assert not waiting[1].done()
+    places.resize(1)
+    places.give()
+    await asyncio.sleep(0)
+    assert (places.taken, waiting[1].done()) == (1, False)
+    places.give()
+    await waiting[1]
+    assert places.taken == 1
+
+
+async def test_who_is_late_is_told_apart_from_who_met_a_long_line() -> None:
+    places = Places(1, 1)
+    await places.take(10)
+    with pytest.raises(Late):
+        await places.take(0.01)
