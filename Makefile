@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 UV_VERSION := 0.13.8
-SOURCES := service tests scripts
+SOURCES := service tests scripts loadtests
 CI ?=
 
-.PHONY: demo serve test servers check bench lock clean
+.PHONY: demo serve test servers check bench load lock clean
 
 demo: $(VENV)/.core ## Start the service on temporary data, import its own documentation, search it
 	$(BIN)/retrieval demo
@@ -29,6 +29,9 @@ check: $(VENV)/.dev ## Lint, format, types, architecture
 
 bench: servers ## Measure, side by side in one run; BENCH=name for one part, --help for their names
 	$(BIN)/python -m scripts.bench $(BENCH)
+
+load: $(VENV)/.dev ## A hundred users for five minutes; ARGUMENTS="--host URL --peak 200 --stretch 0.1" are Locust's
+	$(BIN)/python -m loadtests $(ARGUMENTS)
 
 lock: $(VENV)/.uv ## Resolve the locked requirements anew
 	$(UV) compile -q pyproject.toml --generate-hashes --no-emit-index-url --no-header \

@@ -78,12 +78,12 @@ class Client:
         api_key: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._sleep = sleep
         self._http = httpx.Client(
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             # A proxy of the environment does not lead to this machine's own loopback.
-            trust_env=_host(self._url) not in LOOPBACK,
+            trust_env=_host(self.url) not in LOOPBACK,
         )
 
     def __enter__(self) -> Self:
@@ -120,13 +120,13 @@ class Client:
     def _call(self, method: str, path: str, *, seconds: float, **request: Any) -> Answer:
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         try:
-            response = self._http.request(method, self._url + path, timeout=timeout, **request)
+            response = self._http.request(method, self.url + path, timeout=timeout, **request)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise ServiceUnreachable(self._url, str(error) or type(error).__name__) from None
+            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from None
         data = _decoded(response)
         if response.is_success and data is not None:
             return Answer(data, _milliseconds(response.headers.get("server-timing", "")))
-        problem = data if isinstance(data, dict) else {"detail": f"Is {self._url} a retrieval service?"}
+        problem = data if isinstance(data, dict) else {"detail": f"Is {self.url} a retrieval service?"}
         raise RequestRefused(response.status_code, problem, response.headers.get("retry-after", ""))
 
 
