@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 UV_VERSION := 0.13.8
-SOURCES := service tests scripts loadtests
+SOURCES := service tests scripts loadtests charts
 CI ?=
 
 .PHONY: demo serve test servers check bench load lock clean

@@ -14,6 +14,7 @@ import numpy as np
 from service.embedders.base import Model, Purpose, Vectors
 from service.embedders.texts import well_formed
 from service.errors import ModelUnavailable
+from service.machine import usable_cores
 
 QUERY_BATCH_TOKENS = 512
 """Padded, about: beyond, a batch no longer gets cheaper per text, only later."""
@@ -73,7 +74,7 @@ class BatchingEmbedder:
 @asynccontextmanager
 async def open_embedder(model: Model, threads: int | None = None) -> AsyncIterator[BatchingEmbedder]:
     """Serve a model on the running event loop, with so many threads for each purpose: by default one a core."""
-    embedder = BatchingEmbedder(model, threads or _cores())
+    embedder = BatchingEmbedder(model, threads or usable_cores())
     try:
         yield embedder
     finally:
@@ -189,8 +190,3 @@ def _fail(batch: Sequence[_Text], message: str, cause: Exception | None) -> None
             error = ModelUnavailable(message)
             error.__cause__ = cause
             call.done.set_exception(error)
-
-
-def _cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

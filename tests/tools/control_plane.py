@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -41,12 +42,18 @@ DESCRIPTIONS = {
     },
     "k8s.io/autoscaler/vertical-pod-autoscaler@v1.8.1": {"deploy/vpa-v1-crd-gen.yaml": "crds"},
     "sigs.k8s.io/gateway-api@v1.5.0": {"config/crd/experimental/gateway.networking.k8s.io_httproutes.yaml": "crds"},
+    "github.com/argoproj/argo-cd/v3@v3.2.0": {"manifests/crds/applicationset-crd.yaml": "described"},
     "github.com/traefik/traefik/v3@v3.7.6": {
         "docs/content/reference/dynamic-configuration/traefik.io_middlewares.yaml": "crds",
         "docs/content/reference/dynamic-configuration/traefik.io_serverstransports.yaml": "crds",
     },
 }
-"""Files of modules that describe the API, and the folder under KUBERNETES that each is copied to."""
+"""Files of modules that describe the API, and the folder under KUBERNETES that each is copied to: the kinds in `crds`
+are known to the clusters of tests, those in `described` are known for their schemas alone."""
+
+
+class ModuleAway(Exception):
+    """What Go said of a module that it could not download."""
 
 
 def install_command_lines(run: Run) -> None:
@@ -73,15 +80,16 @@ def is_complete() -> bool:
 
 def build(run: Run) -> None:
     """Build the servers, and take from modules what describes the API; four minutes the first time."""
-    for module in DESCRIPTIONS:
-        if not _is_copied(module):
-            _copy(module)
-    with tempfile.TemporaryDirectory() as temporary:
+    try:
+        for module in DESCRIPTIONS:
+            if not _is_copied(module):
+                _copy(module)
         if not _has_servers():
-            _build_servers(run, Path(temporary))
-    with tempfile.TemporaryDirectory() as temporary:
+            _build_servers(run)
         if not ETCD.exists():
-            _build_etcd(run, Path(temporary))
+            _build_etcd(run)
+    except ModuleAway as error:
+        sys.stderr.write(str(error))
 
 
 def _has_servers() -> bool:
@@ -103,7 +111,7 @@ def _destination(source: str, folder: str) -> Path:
     return KUBERNETES / folder / Path(source).name
 
 
-def _build_servers(run: Run, folder: Path) -> None:
+def _build_servers(run: Run) -> None:
     """Build what `go install` refuses for its replacements, from a module that requires and replaces the same."""
     lines = Path(_download(f"k8s.io/kubernetes@v{KUBERNETES_VERSION}")["GoMod"]).read_text().splitlines()
     kept = [line for line in lines if line.startswith("go ")] + _block(lines, "godebug")
@@ -112,23 +120,24 @@ def _build_servers(run: Run, folder: Path) -> None:
     kept += [f"require k8s.io/kubernetes v{KUBERNETES_VERSION}"]
     kept += [f"replace {name} => {name} {libraries}" for name in staging]
     packages = [f"k8s.io/kubernetes/cmd/{name}" for name in SERVERS]
-    _build(run, folder, kept, packages, KUBERNETES, _version_flags())
+    _build(run, kept, packages, KUBERNETES, _version_flags())
 
 
-def _build_etcd(run: Run, folder: Path) -> None:
+def _build_etcd(run: Run) -> None:
     """Build etcd from a module that requires it: Debian's is too old for watches that report progress."""
     ETCD.parent.mkdir(parents=True, exist_ok=True)
     package = "go.etcd.io/etcd/server/v3"
     lines = Path(_download(f"{package}@v{ETCD.parent.name.rpartition('-')[2]}")["GoMod"]).read_text().splitlines()
     kept = [line for line in lines if line.startswith("go ")]
     kept += [f"require {package} v{ETCD.parent.name.rpartition('-')[2]}"]
-    _build(run, folder, kept, [package], ETCD, [])
+    _build(run, kept, [package], ETCD, [])
 
 
-def _build(run: Run, folder: Path, lines: list[str], packages: list[str], output: Path, flags: list[str]) -> None:
-    (folder / "go.mod").write_text("\n".join(["module servers", *lines]) + "\n")
+def _build(run: Run, lines: list[str], packages: list[str], output: Path, flags: list[str]) -> None:
     linking = " ".join(["-s -w", *flags])
-    run(["go", "build", "-trimpath", "-ldflags", linking, "-o", output, *packages], folder, **SELF_CONTAINED)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "go.mod").write_text("\n".join(["module servers", *lines]) + "\n")
+        run(["go", "build", "-trimpath", "-ldflags", linking, "-o", output, *packages], Path(folder), **SELF_CONTAINED)
 
 
 def _block(lines: list[str], name: str) -> list[str]:
@@ -149,5 +158,8 @@ def _version_flags() -> list[str]:
 def _download(module: str) -> dict[str, str]:
     """Download a module; returns where its files are."""
     command = ["go", "mod", "download", "-json", module]
-    described: dict[str, str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ModuleAway(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}\n")
+    described: dict[str, str] = json.loads(done.stdout)
     return described

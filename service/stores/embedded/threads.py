@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final, ParamSpec, TypeVar
 
 from service.errors import StoreUnavailable
+from service.machine import usable_cores
 from service.stores.embedded.shard import DamagedShard
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def open_readers() -> ThreadPoolExecutor:
     """Return the threads that read from SQLite and the disk."""
-    return ThreadPoolExecutor((os.cpu_count() or 1) + 2, thread_name_prefix="store-read")
+    return ThreadPoolExecutor(usable_cores() + 2, thread_name_prefix="store-read")
 
 
 def open_writer() -> ThreadPoolExecutor:

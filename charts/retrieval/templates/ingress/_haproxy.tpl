@@ -1,0 +1,38 @@
+{{/* HAProxy Technologies: https://github.com/haproxytech/kubernetes-ingress/blob/master/documentation/annotations.md
+
+A pod that does not take connections is let go: `redispatch` sends the request to another. WebSockets and streams need
+nothing. The client's side (`timeout-client`, `timeout-tunnel`) is the controller's ConfigMap's business, and a largest
+body cannot be set by annotation. */}}
+
+{{- define "retrieval.ingress.haproxy" -}}
+{{- with .Values.ingress -}}
+{{- $prefix := "haproxy.org" -}}
+{{ $prefix }}/ssl-redirect: {{ .tls.enabled | quote }}
+{{ $prefix }}/timeout-server: {{ printf "%ds" (int .timeouts.readSeconds) }}
+{{- if .rateLimit.requestsPerMinute }}
+{{ $prefix }}/rate-limit-requests: {{ .rateLimit.requestsPerMinute | quote }}
+{{ $prefix }}/rate-limit-period: 1m
+{{ $prefix }}/rate-limit-status-code: "429"
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "retrieval.ingress.haproxyService" -}}
+{{- with .Values.ingress -}}
+{{- $prefix := "haproxy.org" -}}
+{{ $prefix }}/check: "true"
+{{ $prefix }}/check-http: /health/ready
+{{- if eq .affinity.by "cookie" }}
+{{ $prefix }}/cookie-persistence: {{ .affinity.cookieName }}
+{{- else if eq .affinity.by "address" }}
+{{ $prefix }}/load-balance: source
+{{- end }}
+{{ $prefix }}/backend-config-snippet: |
+  timeout connect {{ .timeouts.connectSeconds }}s
+  option redispatch 1
+  retry-on conn-failure
+{{- if eq .affinity.by "address" }}
+  hash-type consistent
+{{- end }}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,100 @@
+"""Overload: twice what a process can compute, with the admission of searches and with a fixed limit and a long line."""
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from scripts.bench.caches.load import WRK, has_wrk, request
+from scripts.bench.figures import Figure
+from tests.tools.running import SHARED_DATA, Running, running_service
+
+CALLERS = 800
+PAUSE_MILLISECONDS = 1000
+SECONDS = 20
+BEFORE = """
+import service.resilience.admission as a
+a.FEWEST = a.MOST = a.FIRST = 64
+a.MOST_WAITING = 100_000
+a.Admission.__init__.__defaults__ = (a.Admission.__init__.__defaults__[0], 10.0)
+"""
+"""What stood there before: 64 at once, and the rest waits as long as the deadline."""
+SCRIPT = """
+local at = 0
+request = function() at = at % #requests + 1 return requests[at] end
+delay = function() return %d end
+"""
+
+
+async def measure() -> list[Figure]:
+    """Compare the times of searches that are answered, and how many are answered in time."""
+    if not has_wrk("an overload is"):
+        return []
+    with tempfile.TemporaryDirectory() as temporary:
+        data = Path(temporary, "data")
+        with running_service(data) as service:
+            service.command("ingest", str(SHARED_DATA / "cisi.jsonl.gz"), "--collection", "documents")
+        before = await asyncio.to_thread(_run, data, BEFORE)
+        now = await asyncio.to_thread(_run, data, "")
+    return [
+        Figure("answers in 1 s, of a second: fixed limit", before["good"], "1/s"),
+        Figure("answers in 1 s, of a second: admission", now["good"], "1/s", goal=before["good"], is_least=True),
+        Figure("median time of an answer: fixed limit", before["p50"], "s"),
+        Figure("median time of an answer: admission", now["p50"], "s", goal=before["p50"]),
+        Figure("refused: admission", now["refused"], "1/s"),
+        Figure("limit at the end", now["limit"]),
+    ]
+
+
+def _run(data: Path, change: str) -> dict[str, float]:
+    with _changed(change), running_service(data) as service:
+        _load(service)
+        return _figures(service)
+
+
+@contextmanager
+def _changed(change: str) -> Iterator[None]:
+    """Change the product in the processes that are started meanwhile, by what Python runs at its start."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "sitecustomize.py").write_text(change)
+        os.environ["PYTHONPATH"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["PYTHONPATH"]
+
+
+def _load(service: Running) -> None:
+    words = json.loads(httpx.get(f"{service.url}/collections/documents/documents?limit=100").text)["documents"]
+    titles = [document["title"] for document in words]
+    asked = [request({"query": f"{one} {other}"}, Cache_Control="no-store") for one in titles for other in titles[:40]]
+    quoted = ",\n".join('"' + "".join(f"\\{byte:03d}" for byte in one) + '"' for one in asked)
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(f"requests = {{{quoted}}}\n{SCRIPT % PAUSE_MILLISECONDS}")
+        script.flush()
+        command = [str(WRK), "-t1", f"-c{CALLERS}", f"-d{SECONDS}s", "--timeout", "20s", "-s", script.name, service.url]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def _figures(service: Running) -> dict[str, float]:
+    lines = httpx.get(f"{service.url}/metrics").text.splitlines()
+    values = {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+    buckets = [
+        (float(name.partition('le="')[2].partition('"')[0]), value)
+        for name, value in values.items()
+        if name.startswith("retrieval_request_duration_seconds_bucket") and 'route="/search",status="200"' in name
+    ]
+    total = values['retrieval_request_duration_seconds_count{route="/search",status="200"}']
+    refused = values['retrieval_request_duration_seconds_count{route="/search",status="503"}']
+    return {
+        "good": dict(buckets)[1.0] / SECONDS,
+        "p50": next(bound for bound, value in sorted(buckets) if value >= total / 2),
+        "refused": refused / SECONDS,
+        "limit": values["retrieval_concurrency_limit"],
+    }

@@ -1,0 +1,128 @@
+"""The chart on a real API server: what is refused, what rolls, what is kept, what is left."""
+
+import pytest
+import yaml
+
+from scripts.chart.rendering import environments, render
+from tests.chart.options import OPTIONS
+from tests.tools.kubernetes import Refused
+from tests.tools.releases import Release, values
+
+MANY = values("production", "autoscaling.enabled=false", "replicaCount=3")
+"""Three pods, whose number nothing else changes."""
+
+
+@pytest.mark.parametrize("environment", environments())
+def test_each_environment_is_installed_by_one_command_and_leaves_nothing_but_its_documents(
+    release: Release, environment: str
+) -> None:
+    before = release.objects()
+
+    release.install(*values(environment))
+    assert release.ready_pods()
+    for one in release.get("deployments,statefulsets")["items"]:
+        assert one["status"]["readyReplicas"] == one["spec"]["replicas"]
+
+    release.uninstall()
+    assert release.objects() - before <= {"persistentvolumeclaim/retrieval-data"}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_api_server_accepts_every_object_of_an_option_without_a_warning(release: Release, option: str) -> None:
+    objects = yaml.safe_dump_all(render("", OPTIONS[option]))
+
+    trying = ("apply", "--server-side", "--dry-run=server", "--warnings-as-errors", f"--namespace={release.namespace}")
+    accepted = release.cluster.kubectl(*trying, "--filename=-", given=objects)
+
+    assert "deployment.apps/retrieval serverside-applied" in accepted
+
+
+def test_the_namespace_refuses_pods_that_the_restricted_standard_forbids(release: Release) -> None:
+    release.install(*MANY)
+
+    with pytest.raises(Refused, match='violates PodSecurity "restricted'):
+        release.kubectl("run", "careless", "--image=careless")
+
+
+def test_a_changed_setting_replaces_the_pods_and_an_unchanged_one_does_not(release: Release) -> None:
+    release.install(*MANY)
+    first = release.settle(3)
+
+    release.upgrade(*MANY)
+    assert release.settle(3) == first
+
+    release.upgrade(*MANY, "--set=settings.log_level=debug")
+    assert not release.settle(3) & first
+
+
+def test_a_rollback_brings_the_former_settings_back(release: Release) -> None:
+    release.install(*MANY)
+    before = release.get("configmaps")["items"]
+    release.upgrade(*MANY, "--set=settings.log_level=debug")
+    assert _data(release.get("configmaps")["items"]) != _data(before)
+
+    release.rollback(1)
+
+    assert _data(release.get("configmaps")["items"]) == _data(before)
+    release.settle(3)
+
+
+def test_no_moment_of_an_upgrade_has_fewer_pods_ready_than_before(release: Release) -> None:
+    release.install(*MANY)
+    first = release.settle(3)
+
+    with release.upgrading(*MANY, "--set=settings.log_level=debug") as is_going_on:
+        fewest = 3
+        while is_going_on():
+            fewest = min(fewest, len(release.ready_pods()))
+
+    assert fewest == 3
+    assert not release.settle(3) & first
+
+
+def test_uninstalling_removes_the_volume_too_where_it_is_told_to(release: Release) -> None:
+    before = release.objects()
+    release.install("--set=persistence.keepAtUninstall=false")
+    assert "persistentvolumeclaim/retrieval-data" in release.objects()
+
+    release.uninstall()
+
+    assert release.objects() <= before
+
+
+@pytest.mark.parametrize("misspelt", ["settings.log_levle=info", "replicaCuont=2", "ingress.rateLimit.burts=3"])
+def test_a_misspelt_value_is_refused_and_nothing_is_installed(release: Release, misspelt: str) -> None:
+    name = misspelt.partition("=")[0].rpartition(".")[2]
+
+    with pytest.raises(Refused, match=name):
+        release.install(*MANY, f"--set={misspelt}")
+
+    assert release.get("secrets,deployments,services")["items"] == []
+
+
+def test_the_admin_key_made_at_the_first_install_is_kept(release: Release) -> None:
+    own = "--set=apiKeys.existingSecret="
+    release.install(*MANY, own)
+    first = release.secret("retrieval-api-keys"), release.secret("retrieval-admin-key")
+
+    release.upgrade(*MANY, own, "--set=settings.log_level=debug")
+    assert (release.secret("retrieval-api-keys"), release.secret("retrieval-admin-key")) == first
+
+    release.rollback(1)
+    assert (release.secret("retrieval-api-keys"), release.secret("retrieval-admin-key")) == first
+
+
+def test_the_pods_fit_into_the_quota_and_the_limits_of_the_namespace(release: Release) -> None:
+    bounded = (*MANY, "--set=resourceQuota.enabled=true,limitRange.enabled=true")
+    release.install(*bounded)
+
+    release.upgrade(*bounded, "--set=settings.log_level=debug")  # one pod more for a while
+
+    release.settle(3)
+    (quota,) = release.get("resourcequotas")["items"]
+    assert int(quota["status"]["used"]["pods"]) >= 3
+    assert release.get("limitranges")["items"]
+
+
+def _data(maps: list[dict[str, dict[str, str]]]) -> list[dict[str, str]]:
+    return [one["data"] for one in maps]

@@ -1,0 +1,97 @@
+"""What values.schema.json lets pass, and what it says to what it does not."""
+
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from scripts.chart.rendering import ENVIRONMENTS, RefusedValues, environments
+from scripts.chart.schema import CHART, OF_THE_CHART
+from service.settings import Settings, load_settings
+from tests.chart.parts import SHARED, Rendered, settings
+
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+INSIDE = {"weaviate": {"enabled": True}, "redis": {"enabled": True}, "settings": {"store": "weaviate"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"replicaCuont": 1}, "'replicaCuont' not allowed"),
+        ({"settings": {"log_levle": "info"}}, "'log_levle' not allowed"),
+        ({"settings": {"log_level": "loud"}}, "/settings/log_level"),
+        ({"settings": {"cache_memory_mb": 0}}, "/settings/cache_memory_mb"),
+        ({"settings": {"redis_password": "secret"}}, "'redis_password' not allowed"),
+        ({"ingress": {"rateLimit": {"requestsPerMinut": 1}}}, "'requestsPerMinut' not allowed"),
+        ({"ingress": {"controller": "apache"}}, "/ingress/controller"),
+        ({"image": {"digest": "latest"}}, "/image/digest"),
+        ({"redis": {"url": "redis://:password@redis:6379"}}, "/redis/url"),
+        ({"service": {"nodePort": 30080}}, "/service/type"),
+        ({"podDisruptionBudget": {"maxUnavailable": 0}}, "/podDisruptionBudget/maxUnavailable"),
+        ({"replicaCount": 2}, "/replicaCount.*value must be 1"),
+        ({"autoscaling": {"enabled": True}}, "/autoscaling/enabled.*value must be false"),
+        ({"keda": {"enabled": True}}, "/keda/enabled.*value must be false"),
+        ({"persistence": {"enabled": False}}, "/persistence/enabled.*value must be true"),
+        ({"settings": {"store": "weaviate"}}, "/weaviate/url"),
+        (SHARED | {"redis": {}}, "/redis/url"),
+        (INSIDE | {"redis": {"enabled": True, "url": "redis://a"}}, "/redis/url"),
+        ({"weaviate": {"enabled": True}}, "/settings/store"),
+        (SHARED | {"autoscaling": {"enabled": True}, "keda": {"enabled": True}}, "/autoscaling/enabled"),
+        (
+            SHARED
+            | {"autoscaling": {"enabled": True}, "verticalPodAutoscaler": {"enabled": True, "updateMode": "Recreate"}},
+            "/verticalPodAutoscaler/updateMode",
+        ),
+        ({"ingress": {"enabled": True}}, "/ingress/host"),
+        ({"gateway": {"enabled": True}}, "/gateway/parentRefs"),
+        ({"terminationGracePeriodSeconds": 20}, "the pod may need 30 s to stop"),
+        ({"serviceMonitor": {"enabled": True}, "settings": {"metrics_enabled": False}}, "serviceMonitor.enabled needs"),
+    ],
+)
+def test_what_is_misspelt_or_does_not_go_together_is_refused_by_name(
+    rendered: Rendered, values: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RefusedValues, match=said):
+        rendered(values=values)
+
+
+def test_every_setting_can_be_given_and_is_read_as_it_was_meant(rendered: Rendered) -> None:
+    given = {
+        name: value
+        for name, value in msgspec.to_builtins(Settings(data_dir=None)).items()  # type: ignore[arg-type]  # no JSON type
+        if name.lower() not in OF_THE_CHART
+    }
+    changed = {"cache_memory_mb": 1_500_000, "embedding_price_per_1000": 0.00002, "faq_enabled": False}
+    values = {name.lower(): value for name, value in given.items() if value is not None} | changed
+    environment = settings(rendered(values={"settings": values}))
+    read, warnings = load_settings(environment)
+    assert warnings == []
+    assert {name: getattr(read, name) for name in values} == values
+
+
+@pytest.mark.parametrize("environment", ["", *environments()])
+def test_the_service_understands_what_it_is_given(rendered: Rendered, environment: str) -> None:
+    read, warnings = load_settings(settings(rendered(environment)))
+    assert warnings == []
+    assert read.address == ("0.0.0.0", 8000)  # noqa: S104  # of the container
+    assert str(read.data_dir) == "/data"
+
+
+def test_the_defaults_of_the_chart_are_those_of_the_service() -> None:
+    assert {name: getattr(Settings(), name) for name in DEFAULTS["settings"]} == DEFAULTS["settings"]
+
+
+@pytest.mark.parametrize("environment", environments())
+def test_an_environment_holds_differences_only(environment: str) -> None:
+    own = yaml.safe_load((ENVIRONMENTS / f"{environment}.yaml").read_text())
+    assert dict(leaves(own)).items().isdisjoint(dict(leaves(DEFAULTS)).items())
+
+
+def leaves(values: dict[str, Any], path: str = "") -> list[tuple[str, str]]:
+    """Return the values that are no maps, by their paths."""
+    found = []
+    for name, value in values.items():
+        is_map = isinstance(value, dict)
+        found += leaves(value, f"{path}.{name}") if is_map else [(f"{path}.{name}", repr(value))]
+    return found
