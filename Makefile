@@ -38,6 +38,8 @@ lock: $(VENV)/.uv ## Resolve the locked requirements anew
 		--python-version 3.11 $(UPGRADE) -o requirements.lock
 	$(UV) compile -q pyproject.toml --extra sentence-transformers --group dev -c requirements.lock \
 		--generate-hashes --no-emit-index-url --no-header --python-version 3.11 $(UPGRADE) -o requirements-dev.lock
+	echo hatchling | $(UV) compile -q - --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 $(UPGRADE) -o requirements-build.lock
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,7 +9,20 @@ import sys
 
 from rich.console import Console
 
-from scripts.bench import cluster, http, imports, peers, quality, reindex, start, stores, weaviate
+from scripts.bench import (
+    affinity,
+    cluster,
+    http,
+    imports,
+    overload,
+    peers,
+    quality,
+    reindex,
+    rolling,
+    start,
+    stores,
+    weaviate,
+)
 from scripts.bench.caches import frozen, hits, policy, published, redis_hits, suites, throughput
 from scripts.bench.figures import Figure, table
 
@@ -22,6 +35,9 @@ PARTS = {
     "reindex": reindex.measure,
     "weaviate": weaviate.measure,
     "cluster": cluster.measure,
+    "affinity": affinity.measure,
+    "rolling": rolling.measure,
+    "overload": overload.measure,
     "peers": peers.measure,
     "hits": hits.measure,
     "redis": redis_hits.measure,

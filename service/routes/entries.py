@@ -52,6 +52,7 @@ class Entry(Struct, frozen=True):
 @post(
     "/collections/{name:str}/entries",
     status_code=200,
+    request_max_body_size=None,  # NDJSON may be of any length; JSON is bounded where it is read
     operation_class=ImportOperation,
     responses=documented(400, 409, 413, 422, 503),
     opt=WRITE,

@@ -102,6 +102,17 @@ def test_a_stop_is_not_held_up_by_a_caller_who_dawdles(tmp_path: Path) -> None:
         assert b"retry-after" in answer
 
 
+@pytest.mark.parametrize("route", ["documents", "entries"])
+def test_ndjson_may_be_longer_than_any_json(client: httpx.Client, route: str) -> None:
+    document = {"text": "a text"} if route == "documents" else {"question": "a question?", "answer": "an answer"}
+    lines = [json.dumps(document | {"id": str(number)}) + " " * 6_000_000 + "\n" for number in range(2)]
+    path = f"/collections/long_{route}/{route}"
+    answer = client.post(path, content="".join(lines), headers={"Content-Type": NDJSON})
+    assert answer.json()["created"] == 2
+    answer = client.post(path, content="".join(lines), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+
+
 @pytest.mark.parametrize("content_type", [NDJSON, "Application/X-NDJSON", f"{NDJSON}; charset=utf-8"])
 def test_media_types_are_read_in_any_case(client: httpx.Client, content_type: str) -> None:
     answer = client.post(

@@ -22,6 +22,7 @@ PACKAGES = {
     "strace": ("strace",),
     "redis-server": ("redis-server", "valkey-server"),
     "openssl": ("openssl",),
+    "curl": ("curl",),
     "wrk": ("wrk",),
     "nginx-light": ("nginx",),
     "prometheus": ("prometheus",),

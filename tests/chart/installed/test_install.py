@@ -1,10 +1,8 @@
 """The chart on a real API server: what is refused, what rolls, what is kept, what is left."""
 
 import pytest
-import yaml
 
-from scripts.chart.rendering import environments, render
-from tests.chart.options import OPTIONS
+from scripts.chart.rendering import environments
 from tests.tools.kubernetes import Refused
 from tests.tools.releases import Release, values
 
@@ -25,16 +23,6 @@ def test_each_environment_is_installed_by_one_command_and_leaves_nothing_but_its
 
     release.uninstall()
     assert release.objects() - before <= {"persistentvolumeclaim/retrieval-data"}
-
-
-@pytest.mark.parametrize("option", OPTIONS)
-def test_the_api_server_accepts_every_object_of_an_option_without_a_warning(release: Release, option: str) -> None:
-    objects = yaml.safe_dump_all(render("", OPTIONS[option]))
-
-    trying = ("apply", "--server-side", "--dry-run=server", "--warnings-as-errors", f"--namespace={release.namespace}")
-    accepted = release.cluster.kubectl(*trying, "--filename=-", given=objects)
-
-    assert "deployment.apps/retrieval serverside-applied" in accepted
 
 
 def test_the_namespace_refuses_pods_that_the_restricted_standard_forbids(release: Release) -> None:

@@ -1,0 +1,180 @@
+"""scripts/deploy.sh: what it makes is made once, and its checks tell a service that works from one that does not."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.image.dockerfile import ROOT
+from tests.tools.keys import bearing, written_key
+from tests.tools.nginx import RunningNginx, nginx_before
+from tests.tools.running import Running, running_service
+from tests.tools.servers import missing
+
+SCRIPT = ROOT / "scripts" / "deploy.sh"
+DOCKER = """#!/bin/sh
+# Stands in for docker, which cannot run here: makes a key as the container would, and writes down what it was asked.
+echo "$* ($CONFIGURATION)" >>asked
+case "$*" in
+*" keys create "*)
+    while [ "$1" != keys ]; do shift; done
+    exec {python} -m service "$1" "$2" "$3" "$4" "$5" "$6" "$7" "compose/secrets$8"
+    ;;
+esac
+"""
+
+
+def deploy(*arguments: str, script: Path = SCRIPT, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", str(script), *arguments]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def curl() -> str:
+    return shutil.which("curl") or missing("curl", "the package manager")
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("keys") / "admin.key"
+    file.write_text(written_key(file.with_name("keys.json"), "default"))
+    return file
+
+
+@pytest.fixture(scope="module")
+def service(key: Path) -> Iterator[Running]:
+    with running_service(api_keys_file=str(key.with_name("keys.json"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(service: Running) -> Iterator[RunningNginx]:
+    with nginx_before([f"127.0.0.1:{service.port}"]) as running:
+        yield running
+
+
+def test_a_service_that_works_passes_the_test_also_over_tls(service: Running, proxy: RunningNginx, key: Path) -> None:
+    for url in (service.url, proxy.tls_url):
+        done = deploy("test", "--url", url, "--key-file", str(key), CURL_CA_BUNDLE=str(proxy.authority))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("ok  ") == 6
+
+
+def test_the_status_says_how_the_service_is(service: Running) -> None:
+    assert '"up":true' in deploy("status", "--url", service.url).stdout
+
+
+def test_the_test_leaves_nothing_behind(service: Running, key: Path) -> None:
+    deploy("test", "--url", service.url, "--key-file", str(key))
+    listed = httpx.get(f"{service.url}/collections", headers=bearing(key.read_text()))
+    assert listed.json() == {"collections": []}
+
+
+def test_caches_are_warmed(service: Running, key: Path) -> None:
+    done = deploy("warm", "--url", service.url, RETRIEVAL_CLIENT_API_KEY=key.read_text())
+    assert (done.returncode, done.stdout) == (0, "ok  the caches are warm\n"), done.stderr
+
+
+def test_a_key_that_is_none_and_a_service_that_is_none_fail_the_test(service: Running, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("rk_none")
+    refused = deploy("test", "--url", service.url, "--key-file", str(tmp_path / "key"))
+    assert refused.returncode == 1
+    assert '"status":401' in refused.stderr
+    silent = deploy("test", "--url", "http://127.0.0.1:1")
+    assert silent.returncode == 1
+    assert "the service is ready" in silent.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "Usage:"),
+        (("--help",), 0, "Usage:"),
+        (("depoy",), 2, "depoy is no command"),
+        (("deploy", "--now"), 2, "--now is no option"),
+        (("test", "--url"), 2, "--url needs a value"),
+        (("key", "acme"), 2, "key takes a tenant and scopes"),
+        (("warm", "it"), 2, "it is too much"),
+        (("test", "--key-file", "/nowhere"), 1, "/nowhere cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], code: int, said: str) -> None:
+    done = deploy(*arguments)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout as deploy.sh knows it, with a stand-in for docker."""
+    for name in ("scripts/deploy.sh", "compose.yaml", ".env.example"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("compose", "charts/retrieval/rules"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("secrets"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text(DOCKER.format(python=sys.executable))
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    return tmp_path
+
+
+def deployed(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": f"{checkout}/bin:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    return deploy(*arguments, script=checkout / "scripts" / "deploy.sh", **environment)
+
+
+def contents(checkout: Path) -> dict[str, bytes]:
+    files = [path for path in checkout.rglob("*") if path.is_file() and path.name != "asked"]
+    return {str(path.relative_to(checkout)): path.read_bytes() for path in files}
+
+
+def test_a_dry_run_tells_all_steps_and_does_none(checkout: Path) -> None:
+    before = contents(checkout)
+    done = deployed(checkout, "deploy", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "+ docker compose build service" in done.stdout
+    assert "+ docker compose up --detach --wait" in done.stdout
+    assert contents(checkout) == before
+    assert not (checkout / "asked").exists()
+
+
+def test_what_is_made_is_made_once_and_kept_from_others(checkout: Path) -> None:
+    first = deployed(checkout, "deploy")
+    assert first.returncode == 0, first.stderr
+    made = contents(checkout)
+    secrets = checkout / "compose" / "secrets"
+    passwords = [line.partition("=")[2] for line in made[".env"].decode().splitlines() if line[:1] not in ("#", "")]
+    assert len(set(passwords)) == 3
+    assert all(len(password) == 48 for password in passwords)
+    assert made["compose/secrets/admin.key"].startswith(b"rk_")
+    for closed in (checkout / ".env", secrets / "admin.key"):
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o600
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    for mounted in (secrets / "keys" / "keys.json", secrets / "tls" / "tls.key"):
+        assert stat.S_IMODE(mounted.stat().st_mode) == 0o644
+    second = deployed(checkout, "deploy")
+    assert second.returncode == 0, second.stderr
+    assert contents(checkout) == made
+    assert (checkout / "asked").read_text().count("up --detach --wait") == 2
+
+
+def test_a_container_whose_configuration_has_changed_is_made_anew(checkout: Path) -> None:
+    deployed(checkout, "deploy")
+    with (checkout / "compose" / "nginx.conf").open("a") as configuration:
+        configuration.write("# changed\n")
+    deployed(checkout, "deploy")
+    starts = [line for line in (checkout / "asked").read_text().splitlines() if line.startswith("compose up")]
+    assert len(set(starts)) == 2
+
+
+def test_another_key_can_be_made(checkout: Path) -> None:
+    deployed(checkout, "deploy")
+    done = deployed(checkout, "key", "acme", "search")
+    assert done.stdout.startswith("rk_"), done.stderr
+    assert '"tenant":"acme"' in (checkout / "compose" / "secrets" / "keys" / "keys.json").read_text().replace(" ", "")

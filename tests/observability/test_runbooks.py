@@ -1,0 +1,70 @@
+"""Whoever is paged finds a section for the alert, and every link in it leads somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.dashboards.pages import PAGES
+from tests.observability.expressions import Rule, rules
+
+DOCS = Path(__file__).parents[2] / "docs"
+RUNBOOKS = DOCS / "runbooks.md"
+ALERTS = {rule.name: rule for rule in rules() if rule.is_alert}
+PARTS = ("**Means**", "**Look at**", "**Harmless**")
+LARGEST_PICTURE = 200_000
+
+
+def sections() -> dict[str, str]:
+    parts = re.split(r"^## ", RUNBOOKS.read_text(), flags=re.MULTILINE)[1:]
+    return {part.partition("\n")[0]: part for part in parts}
+
+
+def anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS)
+def test_an_alert_names_its_section(alert: Rule) -> None:
+    file, _, anchor = alert.annotations["runbook"].partition("#")
+    assert DOCS.parent / file == RUNBOOKS
+    assert anchor == alert.name.lower()
+    assert anchor in anchors(RUNBOOKS)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_section_says_what_it_means_what_to_do_and_when_it_is_harmless(name: str) -> None:
+    text = sections()[name]
+    assert all(part in text for part in PARTS)
+    assert "**do**" in text.lower()
+
+
+def test_no_section_is_of_an_alert_that_does_not_exist() -> None:
+    assert sections().keys() == ALERTS.keys()
+
+
+@pytest.mark.parametrize("path", [RUNBOOKS, DOCS / "dashboards" / "README.md"], ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", path.read_text())
+    assert links
+    for link in links:
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_panels_that_runbooks_name_exist() -> None:
+    titles = {page.name: {panel.title for panel in page.panels} | {row.title for row in page.rows} for page in PAGES}
+    text = " ".join(RUNBOOKS.read_text().split())
+    named = re.findall(r"\b(Overview|Caches|Retrieval|Dependencies|Kubernetes): ([A-Z][^.;:()*]*)", text)
+    assert named
+    for page, list_of_panels in named:
+        first = list_of_panels.partition(",")[0].partition(" and ")[0]
+        assert any(title.startswith(first) or first.startswith(title) for title in titles[page.lower()]), (page, first)
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES if page.name != "kubernetes"])
+def test_a_page_has_a_picture_of_reasonable_size(page: str) -> None:
+    assert 10_000 < (DOCS / "dashboards" / f"{page}.svg").stat().st_size < LARGEST_PICTURE
