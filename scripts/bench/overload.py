@@ -27,7 +27,7 @@ a.Admission.__init__.__defaults__ = (a.Admission.__init__.__defaults__[0], 10.0)
 """What stood there before: 64 at once, and the rest waits as long as the deadline."""
 SCRIPT = """
 local at = 0
-request = function() at = at % #requests + 1 return requests[at] end
+request = function() at = at %% #requests + 1 return requests[at] end
 delay = function() return %d end
 """
 

@@ -1,5 +1,6 @@
 """The chart installed in a namespace of a real cluster, and what became of it."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ NAMESPACES = ENVIRONMENTS.parent / "namespaces.yaml"
 
 SERVERS = "app.kubernetes.io/component=server"
 LONGEST_WAIT_SECONDS = 90
+PAUSE_SECONDS = 0.2
 UNCOUNTED = (
     "events",
     "events.events.k8s.io",
@@ -64,7 +66,7 @@ class Release:
     def uninstall(self) -> None:
         """Remove the release, and wait until what the cluster made of it is gone too."""
         self._change("uninstall", RELEASE)
-        wait_until(lambda: not self.cluster.pods(self.namespace, ""), LONGEST_WAIT_SECONDS)
+        wait_calmly(lambda: not self.cluster.pods(self.namespace, ""), LONGEST_WAIT_SECONDS)
 
     def get(self, *arguments: str) -> Any:
         """What `kubectl get` returns of the namespace, as JSON."""
@@ -81,7 +83,7 @@ class Release:
 
     def settle(self, pods: int) -> set[str]:
         """Wait until just so many pods of the service are there and Ready; returns their names."""
-        wait_until(lambda: self._has_settled(pods), LONGEST_WAIT_SECONDS)
+        wait_calmly(lambda: self._has_settled(pods), LONGEST_WAIT_SECONDS)
         return set(self.ready_pods())
 
     def secret(self, name: str) -> dict[str, str]:
@@ -104,6 +106,16 @@ class Release:
 
     def _words(self, *arguments: str) -> list[str]:
         return [*arguments, f"--namespace={self.namespace}", "--wait", f"--timeout={LONGEST_WAIT_SECONDS}s"]
+
+
+def wait_calmly(is_so: Callable[[], bool], seconds: float) -> None:
+    """Return when something has come to be so, asking few times: each costs the API server what it needs itself."""
+
+    def is_so_at_last() -> bool:
+        time.sleep(PAUSE_SECONDS)
+        return is_so()
+
+    wait_until(is_so_at_last, seconds)
 
 
 @contextmanager

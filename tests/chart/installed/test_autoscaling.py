@@ -10,9 +10,8 @@ import pytest
 
 from tests.tools.custom_metrics import metrics_served
 from tests.tools.prometheus import RunningPrometheus, Target, running_prometheus
-from tests.tools.releases import Release, values
+from tests.tools.releases import Release, values, wait_calmly
 from tests.tools.running import Running, running_service
-from tests.tools.servers import wait_until
 from tests.tools.slow_imports import held_imports
 
 PROCESSES = 3
@@ -82,15 +81,13 @@ def _wait_for_pods(release: Release, number: int) -> None:
     """Wait until the autoscaler wants so many, they are Ready, and it knows all three metrics of them."""
 
     def is_so() -> bool:
+        if len(release.ready_pods()) != number:
+            return False
         (autoscaler,) = release.get("horizontalpodautoscalers")["items"]
         known = autoscaler["status"].get("currentMetrics") or []
-        return (
-            len(release.ready_pods()) == number
-            and autoscaler["status"]["desiredReplicas"] == number
-            and sum(bool(metric.get("type")) for metric in known) == 3
-        )
+        return autoscaler["status"]["desiredReplicas"] == number and sum(bool(one.get("type")) for one in known) == 3
 
-    wait_until(is_so, LONGEST_SECONDS)
+    wait_calmly(is_so, LONGEST_SECONDS)
 
 
 def _sizes(release: Release) -> list[int]:

@@ -9,8 +9,7 @@ import pytest
 from tests.tools.kubernetes import Refused, RunningKubernetes
 from tests.tools.kubernetes_objects import NODES
 from tests.tools.programs import KUBECTL
-from tests.tools.releases import Release, values
-from tests.tools.servers import wait_until
+from tests.tools.releases import Release, values, wait_calmly
 
 PODS = 4
 MANY = values("production", "autoscaling.enabled=false", f"replicaCount={PODS}")
@@ -49,7 +48,7 @@ def test_a_drain_waits_until_other_nodes_have_taken_over(release: Release) -> No
 
         assert drain.returncode == 0
         assert fewest >= PODS - 1
-    wait_until(lambda: [*release.ready_pods().values()] == [other] * PODS, 60)
+    wait_calmly(lambda: [*release.ready_pods().values()] == [other] * PODS, 60)
 
 
 def test_a_single_pod_has_no_budget_that_would_block_every_drain(release: Release) -> None:
