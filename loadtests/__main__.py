@@ -1,5 +1,6 @@
 """`python -m loadtests`: the load on a service of its own, or on that of `--host`; other arguments are Locust's."""
 
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -18,7 +19,14 @@ def main() -> None:
             client = stack.enter_context(temporary_service())
             arguments += ["--host", client.url]
         command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", *arguments]
-        sys.exit(subprocess.run(command, check=False).returncode)
+        sys.exit(_run(command))
+
+
+def _run(command: list[str]) -> int:
+    """Run a command to its end; a SIGTERM is passed on, for Locust then tells what it has seen."""
+    with subprocess.Popen(command) as process:
+        signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+        return process.wait()
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ class Ramp(LoadTestShape):
         options = self.runner.environment.parsed_options if self.runner else None
         if options is None:
             return None
+        if options.steady:
+            return options.peak, options.peak
         seconds: float = self.get_run_time()  # type: ignore[no-untyped-call]  # Locust's
         users = plan.users_at(seconds, options.peak, options.stretch)
         return None if users is None else (users, max(10.0, options.peak / 5))
@@ -71,6 +73,7 @@ class Ramp(LoadTestShape):
 def _add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--peak", type=int, default=plan.PEAK_USERS, help="Users while the load holds.")
     parser.add_argument("--stretch", type=float, default=1.0, help="Scales the durations: 0.1 is a short run.")
+    parser.add_argument("--steady", action="store_true", help="The peak from the start, until told to stop.")
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's

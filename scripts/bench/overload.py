@@ -43,10 +43,13 @@ async def measure() -> list[Figure]:
         before = await asyncio.to_thread(_run, data, BEFORE)
         now = await asyncio.to_thread(_run, data, "")
     return [
-        Figure("answers in 1 s, of a second: fixed limit", before["good"], "1/s"),
-        Figure("answers in 1 s, of a second: admission", now["good"], "1/s", goal=before["good"], is_least=True),
+        Figure("answers: fixed limit", before["answers"], "1/s"),
+        Figure("answers: admission", now["answers"], "1/s", goal=0.9 * before["answers"], is_least=True),
+        Figure("answers within 2.5 s: fixed limit", before["good"], "1/s"),
+        Figure("answers within 2.5 s: admission", now["good"], "1/s", goal=before["good"], is_least=True),
         Figure("median time of an answer: fixed limit", before["p50"], "s"),
         Figure("median time of an answer: admission", now["p50"], "s", goal=before["p50"]),
+        Figure("refused or too late: fixed limit", before["refused"], "1/s"),
         Figure("refused: admission", now["refused"], "1/s"),
         Figure("limit at the end", now["limit"]),
     ]
@@ -93,7 +96,8 @@ def _figures(service: Running) -> dict[str, float]:
     total = values['retrieval_request_duration_seconds_count{route="/search",status="200"}']
     refused = values['retrieval_request_duration_seconds_count{route="/search",status="503"}']
     return {
-        "good": dict(buckets)[1.0] / SECONDS,
+        "answers": total / SECONDS,
+        "good": dict(buckets)[2.5] / SECONDS,
         "p50": next(bound for bound, value in sorted(buckets) if value >= total / 2),
         "refused": refused / SECONDS,
         "limit": values["retrieval_concurrency_limit"],

@@ -42,7 +42,7 @@ class Limit:
         self._most_running = 0
 
     def observe(self, seconds: float, running: int) -> None:
-        """Take note of a computation, and of how many ran when it began, itself included."""
+        """Take note of a computation, and of how many ran beside it, itself included."""
         if running <= QUIET:
             known = self._quiet_seconds
             self._quiet_seconds = seconds if known is None else known + (seconds - known) / SAMPLES
@@ -86,7 +86,7 @@ class Admission:
         try:
             began, running = self._clock(), self._places.taken
             yield
-            self._limit.observe(self._clock() - began, running)
+            self._limit.observe(self._clock() - began, max(running, self._places.taken))
             self._places.resize(self.limit)
         finally:
             self._places.give()
