@@ -1,5 +1,7 @@
 """`retrieval`, also `python -m service`: the commands, each loaded only when it is the one that is called."""
 
+import signal
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -47,6 +49,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    # The first process of a container ignores signals that it has no handler for, and loading takes a second.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     cli(prog_name="retrieval")
 
 

@@ -1,6 +1,7 @@
 """The ASGI application: routes and error answers."""
 
 from litestar import Litestar, Router
+from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin
@@ -55,7 +56,13 @@ def create_app(services: Services) -> Envelope:
     """Build the application over opened services."""
     bearer = {"key": SecurityScheme(type="http", scheme="bearer")} if services.settings.api_keys_file else {}
     security: list[dict[str, list[str]]] = [{name: []} for name in bearer]
-    closed = Router("/", route_handlers=CLOSED, guards=[guard_of(services)], security=security)
+    closed = Router(
+        "/",
+        route_handlers=CLOSED,
+        guards=[guard_of(services)],
+        security=security,
+        cache_control=CacheControlHeader(private=True, no_store=True),  # what is no search says no more than that
+    )
     app = Litestar(
         [closed, *OPEN],
         request_class=ServiceRequest,

@@ -21,9 +21,17 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 FRACTIONS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 RATIOS = (0.1, 0.25, 0.5, 0.8, 0.95, 1.05, 1.25, 2, 4, 10)
 STAGES = ("embed", "vector", "keyword", "fuse", "redis")
-SEARCHES = ("/search", "/faq/search")
+BUSY_ROUTES = (
+    "/search",
+    "/search/batch",
+    "/search/context",
+    "/faq/search",
+    "/faq/search/batch",
+    "/collections/{name}/documents",
+    "/collections/{name}/entries",
+)
 ALWAYS_THERE = (200, 500, 503)
-"""Statuses of searches that are exported before the first of them: a rate does not see what begins at one."""
+"""Statuses of the busy routes that are exported before the first of them: a rate does not see what begins at one."""
 
 
 class Telemetry:
@@ -41,7 +49,7 @@ class Telemetry:
             "Time from the request's first byte to the answer's last",
             ["route", "status"],
         )
-        for route in SEARCHES:
+        for route in BUSY_ROUTES:
             self._by_status |= {(route, status): self._requests.labels(route, str(status)) for status in ALWAYS_THERE}
         stages = self._histogram("retrieval_stage_duration_seconds", "Time of one stage of a search", ["stage"])
         self._stages = {stage: (stages.labels(stage), Recent()) for stage in STAGES}

@@ -1,5 +1,7 @@
 """How many searches are computed at once, learnt from how long they take; who would wait long is refused early."""
 
+import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -10,11 +12,16 @@ from typing import Final, Literal
 from service.errors import Overloaded
 from service.resilience.places import Full, Late, Places
 
+logger = logging.getLogger(__name__)
+
 FEWEST: Final = 16
 MOST: Final = 256
 FIRST: Final = 64
 LONGEST_WAIT_SECONDS: Final = 1.0
 MOST_WAITING: Final = 512
+MOST_OF_ONE: Final = 384
+"""Of one tenant, so that there is room for others; and those who wait take turns by tenant."""
+LOGGED_EVERY_SECONDS: Final = 10.0
 SAMPLES: Final = 50
 """Computations between two looks at the limit."""
 QUIET: Final = 4
@@ -53,6 +60,11 @@ class Limit:
             self._samples.clear()
             self._most_running = 0
 
+    def observe_broken_off(self, seconds: float, running: int) -> None:
+        """Take note of a computation that nobody waited for to its end: of one that was quick it says nothing."""
+        if self._quiet_seconds is not None and seconds > TOLERANCE * self._quiet_seconds:
+            self.observe(seconds, max(running, QUIET + 1))
+
     def _look(self, usual: float) -> None:
         if self._quiet_seconds is None or not usual:
             return
@@ -70,9 +82,10 @@ class Admission:
         self.shed: Counter[Reason] = Counter(dict.fromkeys(REASONS, 0))
         """Refusals."""
         self._limit = Limit()
-        self._places = Places(FIRST, MOST_WAITING)
+        self._places = Places(FIRST, MOST_WAITING, MOST_OF_ONE)
         self._clock = clock
         self._wait_seconds = wait_seconds
+        self._logged = clock() - LOGGED_EVERY_SECONDS
 
     @property
     def limit(self) -> int:
@@ -80,22 +93,32 @@ class Admission:
         return int(self._limit.value)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(self, tenant: str) -> AsyncIterator[None]:
         """Wait for a turn and have it in the block; raises Overloaded."""
-        await self._take()
+        await self._take(tenant)
+        began, running = self._clock(), self._places.taken
         try:
-            began, running = self._clock(), self._places.taken
             yield
             self._limit.observe(self._clock() - began, max(running, self._places.taken))
-            self._places.resize(self.limit)
+        except asyncio.CancelledError:
+            self._limit.observe_broken_off(self._clock() - began, running)
+            raise
         finally:
             self._places.give()
+            self._places.resize(self.limit)
 
-    async def _take(self) -> None:
+    async def _take(self, tenant: str) -> None:
         try:
-            await self._places.take(self._wait_seconds)
+            await self._places.take(self._wait_seconds, tenant)
         except Full as full:
             self.shed["queue_timeout" if isinstance(full, Late) else "queue_full"] += 1
+            self._log()
             raise Overloaded(
                 f"The service is overloaded: {self.limit} searches are computed and others wait. Try again shortly."
             ) from None
+
+    def _log(self) -> None:
+        """Say it once in a while: an overload must not fill the log as well."""
+        if (now := self._clock()) - self._logged >= LOGGED_EVERY_SECONDS:
+            self._logged = now
+            logger.warning("searches are refused: overloaded", extra={"limit": self.limit, "refused": dict(self.shed)})

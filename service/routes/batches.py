@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from service.errors import InvalidRequest, RetrievalError
 from service.routes.problems import Problem, field_error, problem_of
+
+SIDE_BY_SIDE: Final = 16
+"""Queries of one batch: others want their turns, too."""
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -18,11 +21,13 @@ async def answer_each(
     kind: type[Request],
     answer: Callable[[Request], Awaitable[Answer]],
 ) -> list[Answer | Problem]:
-    """Answer the queries side by side, in their order; a problem stands where one failed."""
+    """Answer the queries, some side by side, in their order; a problem stands where one failed."""
+    places = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def outcome(raw: Any) -> Answer | Problem:
         try:
-            return await answer(msgspec.convert(raw, kind))
+            async with places:
+                return await answer(msgspec.convert(raw, kind))
         except msgspec.ValidationError as error:
             return problem_of(InvalidRequest(field_error(error)))
         except RetrievalError as error:

@@ -47,6 +47,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     domain.Overloaded: (503, "The service is overloaded"),
     domain.Stopping: (503, "The service is stopping"),
 }
+QUIETLY = (domain.Overloaded, domain.Stopping)
+"""Of these there may be very many, and what raises them says so once."""
 MSGSPEC_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<place>.*)`)?$", re.DOTALL)
 PLACE_PART = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
@@ -74,7 +76,7 @@ def problem_of(error: Exception) -> Problem:
     if (known := STATUS.get(type(error))) is not None:
         status, title = known
         pointers = list(error.errors) if isinstance(error, domain.InvalidRequest) else []
-        if is_failure(status):
+        if is_failure(status) and not isinstance(error, QUIETLY):
             logger.warning("a request failed: %s", error)
         return Problem(title=title, status=status, detail=str(error), request_id=REQUEST_ID.get(), errors=pointers)
     if isinstance(error, HTTPException):

@@ -103,7 +103,7 @@ class Answering(Generic[Request, Ready]):
     async def _find(self, prepared: Ready, key: str, terms: Terms, stages: Stages) -> Found:
         async def compute(_: list[int]) -> list[Computed]:
             keeper = terms.tenant if terms.demands.stores else None
-            async with self._admission.turn():
+            async with self._admission.turn(prepared.collection.tenant):
                 response = await self._flow.run(prepared, keeper, stages)
             most = self._freshness.most_ttl_seconds(prepared.collection) if response.is_complete else 0.0
             return [Computed(msgspec.json.encode(response), most)]

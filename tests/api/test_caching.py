@@ -384,3 +384,10 @@ def _stages(client: httpx.Client) -> dict[str, int]:
 def _lookups(client: httpx.Client) -> dict[str, int]:
     found: dict[str, int] = client.get("/performance/cache-stats").json()["caches"]["result"]["memory"]
     return found
+
+
+@pytest.mark.parametrize("path", ["/collections", "/collections/planets", "/collections/planets/documents/mars"])
+def test_what_is_no_search_is_kept_by_nobody(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.is_success
+    assert answer.headers["cache-control"] == "private, no-store"

@@ -1,18 +1,24 @@
 """SIGTERM: what was begun is ended, what was acknowledged is kept, nobody is kept waiting, and the process exits."""
 
 import json
+import os
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.api.test_connections import NDJSON, begin, line, received
-from tests.tools.running import Running, running_service
+from tests.tools.running import Running, free_port, running_service
+from tests.tools.servers import missing, wait_until
 
 
 def stop(service: Running) -> None:
@@ -116,3 +122,27 @@ def test_an_idle_connection_does_not_hold_the_process(tmp_path: Path) -> None:
         assert idle.recv(65536).startswith(b"HTTP/1.1 200 ")
         stop(service)
         assert service.process.wait(timeout=30) == 0
+
+
+def test_a_short_import_that_arrives_while_the_process_drains_is_done_whole(tmp_path: Path) -> None:
+    with running_service(tmp_path, drain_seconds="20") as service, httpx.Client(base_url=service.url) as client:
+        stop(service)
+        while client.get("/health/ready").is_success:
+            time.sleep(0.01)
+        answer = client.post("/collections/late/documents", content=line("one"), headers={"Content-Type": NDJSON})
+        assert (answer.status_code, answer.json()["created"]) == (200, 1)
+        service.process.kill()
+
+
+def test_the_first_process_of_a_container_ends_while_it_loads(tmp_path: Path) -> None:
+    unshare = shutil.which("unshare") or missing("unshare", "util-linux")
+    environment = os.environ | {"RETRIEVAL_LISTEN": f"127.0.0.1:{free_port()}", "RETRIEVAL_DATA_DIR": str(tmp_path)}
+    command = [unshare, "--user", "--map-root-user", "--pid", "--fork", "--kill-child", sys.executable, "-m", "service"]
+    with subprocess.Popen([*command, "serve"], env=environment, stderr=subprocess.DEVNULL) as outer:
+        wait_until(lambda: bool(psutil.Process(outer.pid).children()) or outer.poll() is not None)
+        if outer.poll() is not None:
+            pytest.skip("this machine gives out no process namespaces")
+        (first,) = psutil.Process(outer.pid).children()
+        time.sleep(0.5)  # it loads what it needs
+        first.send_signal(signal.SIGTERM)
+        outer.wait(timeout=30)

@@ -3,8 +3,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
-from service.ingest.ending import LAST_LINES, Ending
+from service.ingest.ending import LAST_SECONDS, Ending
 from service.ingest.streams import Line, lines_of
+from tests.unit.resilience.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -41,23 +42,25 @@ async def test_a_stop_ends_the_wait_for_more_and_drops_half_a_line() -> None:
     assert ending.has_cut
 
 
-async def test_a_short_import_is_done_whole_though_the_service_stops() -> None:
+@pytest.mark.parametrize("body", [(b"one\ntwo\n",), (b"one\n", b"tw", b"o\n")])
+async def test_a_short_import_is_done_whole_though_the_service_stops(body: tuple[bytes, ...]) -> None:
     stopping = asyncio.Event()
     stopping.set()
     ending = Ending(stopping)
-    assert len([line async for line in ending.lines(lines(LAST_LINES))]) == LAST_LINES
+    assert await read(ending, pieces(*body)) == [b"one", b"two"]
     assert not ending.has_cut
 
 
-async def test_a_long_one_is_cut() -> None:
-    stopping = asyncio.Event()
-    ending = Ending(stopping)
+async def test_a_long_one_is_cut_when_its_last_seconds_are_over() -> None:
+    stopping, clock = asyncio.Event(), Clock()
+    ending = Ending(stopping, clock)
     taken = 0
     async for _ in ending.lines(lines(1000)):
         taken += 1
+        clock.now += LAST_SECONDS / 10
         if taken == 100:
             stopping.set()
-    assert (taken, ending.has_cut) == (100 + LAST_LINES, True)
+    assert (taken, ending.has_cut) == (110, True)
 
 
 async def test_a_body_that_breaks_off_is_still_an_error() -> None:

@@ -1,9 +1,10 @@
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from service.errors import Overloaded
-from service.resilience.admission import FEWEST, FIRST, MOST, SAMPLES, Admission, Limit
+from service.resilience.admission import FEWEST, FIRST, MOST, MOST_OF_ONE, SAMPLES, Admission, Limit
 from tests.unit.resilience.clock import Clock
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +56,7 @@ def test_searches_that_became_slower_by_themselves_are_learnt_when_it_is_quiet()
 
 
 async def hold(admission: Admission, release: asyncio.Event) -> None:
-    async with admission.turn():
+    async with admission.turn("tenant"):
         await release.wait()
 
 
@@ -65,7 +66,7 @@ async def test_what_is_beyond_the_limit_waits_and_then_is_computed() -> None:
     await asyncio.sleep(0)
 
     async def compute() -> None:
-        async with admission.turn():
+        async with admission.turn("tenant"):
             done.append(1)
 
     waiting = asyncio.create_task(compute())
@@ -81,7 +82,7 @@ async def test_who_gets_no_turn_in_time_is_refused_and_counted() -> None:
     holding = [asyncio.create_task(hold(admission, release)) for _ in range(FIRST)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded, match="Try again"):
-        async with admission.turn():
+        async with admission.turn("tenant"):
             pass
     assert admission.shed == {"queue_timeout": 1, "queue_full": 0}
     release.set()
@@ -90,7 +91,7 @@ async def test_who_gets_no_turn_in_time_is_refused_and_counted() -> None:
 
 async def test_who_would_stand_in_a_long_line_is_refused_at_once() -> None:
     admission, release = Admission(wait_seconds=10), asyncio.Event()
-    everybody = [asyncio.create_task(hold(admission, release)) for _ in range(1000)]
+    everybody = [asyncio.create_task(hold(admission, release)) for _ in range(600)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert admission.shed["queue_full"] > 0
@@ -104,8 +105,52 @@ async def test_a_computation_that_fails_gives_its_turn_back_and_teaches_nothing(
     admission = Admission(Clock())
     for _ in range(2 * FIRST):
         with pytest.raises(ValueError, match="wrong"):
-            async with admission.turn():
+            async with admission.turn("tenant"):
                 raise ValueError("wrong")
     assert (admission.limit, admission.shed.total()) == (FIRST, 0)
-    async with admission.turn():
+    async with admission.turn("tenant"):
         pass
+
+
+async def test_a_tenant_who_asks_without_end_does_not_keep_another_waiting() -> None:
+    admission, done = Admission(wait_seconds=10), list[str]()
+
+    async def compute(tenant: str) -> None:
+        async with admission.turn(tenant):
+            await asyncio.sleep(0)
+            done.append(tenant)
+
+    busy = [asyncio.create_task(compute("busy")) for _ in range(FIRST + MOST_OF_ONE)]
+    await asyncio.sleep(0)
+    quiet = asyncio.create_task(compute("quiet"))
+    await asyncio.gather(quiet, *busy)
+    assert done.index("quiet") <= 2 * FIRST + 2
+
+
+async def broken_off(admission: Admission, clock: Clock, seconds: float) -> None:
+    with suppress(asyncio.CancelledError):
+        async with admission.turn("tenant"):
+            clock.now += seconds
+            raise asyncio.CancelledError
+
+
+async def test_searches_that_end_at_their_deadline_lower_the_limit() -> None:
+    clock = Clock()
+    admission = Admission(clock)
+    for _ in range(SAMPLES):
+        async with admission.turn("tenant"):
+            clock.now += 0.005
+    for _ in range(2 * SAMPLES):
+        await broken_off(admission, clock, 10)
+    assert admission.limit < FIRST
+
+
+async def test_callers_who_leave_early_teach_nothing() -> None:
+    clock = Clock()
+    admission = Admission(clock)
+    for _ in range(SAMPLES):
+        async with admission.turn("tenant"):
+            clock.now += 0.005
+    for _ in range(10 * SAMPLES):
+        await broken_off(admission, clock, 0.001)
+    assert admission.limit == FIRST

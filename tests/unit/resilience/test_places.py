@@ -1,4 +1,5 @@
 import asyncio
+import random
 
 import pytest
 
@@ -77,3 +78,44 @@ async def test_who_is_late_is_told_apart_from_who_met_a_long_line() -> None:
     await places.take(10)
     with pytest.raises(Late):
         await places.take(0.01)
+
+
+async def test_lines_take_turns_and_one_of_them_is_not_the_room_of_all() -> None:
+    places, order = Places(1, 10, 3), list[str]()
+    await places.take(10)
+
+    async def come(kind: str) -> None:
+        await places.take(10, kind)
+        order.append(kind)
+        places.give()
+
+    busy = [asyncio.create_task(come("busy")) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Full):
+        await places.take(10, "busy")
+    quiet = asyncio.create_task(come("quiet"))
+    await asyncio.sleep(0)
+    places.give()
+    await asyncio.gather(quiet, *busy)
+    assert order == ["busy", "quiet", "busy", "busy"]
+    assert places.taken == 0
+
+
+async def test_whatever_becomes_of_those_who_wait_no_place_is_lost() -> None:
+    places, source = Places(3, 50, 20), random.Random(1)
+
+    async def come(number: int) -> None:
+        await places.take(source.choice([0.001, 0.01, 10]), f"line {number % 4}")
+        try:
+            await asyncio.sleep(source.random() / 500)
+        finally:
+            places.give()
+
+    for _ in range(20):
+        tasks = [asyncio.create_task(come(number)) for number in range(40)]
+        for task in source.sample(tasks, 10):
+            await asyncio.sleep(source.random() / 1000)
+            task.cancel()
+            places.resize(source.randint(1, 6))
+        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+        assert places.taken == 0
