@@ -46,10 +46,11 @@ run() {
 
 needs() { command -v "$1" >/dev/null || fail "$1 is missing: $2"; }
 
-https_port() {
-    local port=${HTTPS_PORT:-}
-    [[ -n $port || ! -r .env ]] || port=$(sed -n 's/^HTTPS_PORT=//p' .env)
-    printf '%s' "${port:-8443}"
+# setting NAME DEFAULT: as compose.yaml has it, from the environment or .env.
+setting() {
+    local value=${!1:-}
+    [[ -n $value || ! -r .env ]] || value=$(sed -n "s/^$1=//p" .env)
+    printf '%s' "${value:-$2}"
 }
 
 random_password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -90,10 +91,12 @@ make_certificate() {
     run chmod 644 "$CERTIFICATE" "$SECRETS/tls/tls.key"
 }
 
-# The file is the caller's own and holds hashes alone; the service, another user, may read it.
+# A container by itself: the service's address is taken by the one that runs. The file is the caller's own and holds
+# hashes alone; the service, another user, may read it.
 create_key() {
-    docker compose run --rm --no-deps -T --user "$(id -u):$(id -g)" --volume "$PWD/$SECRETS/keys:/keys" \
-        service keys create --tenant "$1" --scopes "$2" --file /keys/keys.json
+    docker run --rm --network none --read-only --workdir / --user "$(id -u):$(id -g)" \
+        --volume "$PWD/$SECRETS/keys:/keys" "$(setting RETRIEVAL_IMAGE retrieval-service:0.1.0)" \
+        keys create --tenant "$1" --scopes "$2" --file /keys/keys.json
     chmod 644 "$SECRETS/keys/keys.json"
 }
 
@@ -189,7 +192,7 @@ arguments=()
 dry_run=
 key=${RETRIEVAL_CLIENT_API_KEY:-}
 key_file=
-url=https://127.0.0.1:$(https_port)
+url=https://127.0.0.1:$(setting HTTPS_PORT 8443)
 url_given=
 while [[ $# -gt 0 ]]; do
     case $1 in

@@ -69,7 +69,9 @@ def _shape(value: object, path: str, shapes: Mapping[str, Schema]) -> Schema:
         return given
     if isinstance(value, dict):
         below = {name: _shape(one, f"{path}.{name}".lstrip("."), shapes) for name, one in value.items()}
-        return {"type": "object", "additionalProperties": False, "properties": below}
+        # Templates look into maps: one that is taken away by null is refused here, not by a nil pointer there.
+        maps = sorted(name for name, one in value.items() if isinstance(one, dict))
+        return {"type": "object", "additionalProperties": False, "properties": below, "required": maps}
     kind = TYPES.get(type(value))
     if kind is None:
         raise ValueError(f"shapes.yaml must give the type of {path}")

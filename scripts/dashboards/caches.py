@@ -3,7 +3,7 @@
 from typing import Final
 
 from scripts.dashboards.panels import Dashboard, Lines, Query, Row, graph, number
-from scripts.dashboards.queries import growth, of, quantile, total_rate
+from scripts.dashboards.queries import growth, known, of, quantile, total_rate
 
 LOOKUPS: Final = "retrieval_cache_requests_total"
 ANSWERS: Final = "retrieval_answer_duration_seconds"
@@ -14,13 +14,13 @@ RATIO: Final = "job_cache:retrieval_cache_hits:ratio_rate5m"
 def hit_rate(by: str) -> str:
     """Return the part of lookups in a tier that were hits, by labels."""
     hits, lookups = (total_rate(LOOKUPS, f'outcome=~"{outcomes}"', by=by) for outcomes in ("hit", "hit|miss"))
-    return f"{hits} / {lookups}"
+    return known(f"{hits} / {lookups}")
 
 
 def faq_hit_rate() -> str:
     """Return the part of FAQ searches that were answered from the result cache."""
     hits, misses = (total_rate(f"faq_cache_{outcome}_total", 'cache_type="result"') for outcome in ("hits", "misses"))
-    return f"{hits} / ({hits} + {misses})"
+    return known(f"{hits} / ({hits} + {misses})")
 
 
 NOW = Row(

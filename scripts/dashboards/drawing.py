@@ -1,15 +1,17 @@
 """Draws a dashboard as SVG, about as Grafana would show it. Nothing else knows matplotlib."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, MultipleLocator
 from msgspec import Struct
 
 from scripts.dashboards.panels import Dashboard, Lines, Panel, Row, Unit
@@ -24,7 +26,7 @@ GREEN, YELLOW, RED, PLAIN = "#2f8f4e", "#d9822b", "#c4314b", "#f2f3f5"
 SERIES: Final = ("#3274d9", "#e0752d", "#299c46", "#8f3bb8", "#d44a3a", "#0a8f8f", "#b8860b", "#7a7a7a")
 MOST_NAMES: Final = 8
 """In a legend."""
-LETTERS_OF_A_COLUMN: Final = 14
+LETTERS_OF_A_COLUMN: Final = 13
 """That fit below a column of the grid."""
 LETTERS_OF_A_LINE: Final = 9
 """That the line before a name takes."""
@@ -69,6 +71,9 @@ def draw(page: Dashboard, answers: Answers, path: Path) -> None:
             _draw_row(figure, row, answers, place, (top - HEAD_LINES + 0.3) / total, total)
             top -= height
             place += len(row.panels)
+        latest = max((time for series in answers.values() for one in series for time, _ in one.points), default=1)
+        for axes in figure.axes:
+            axes.set_xlim(0, latest)
         written = StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     path.write_text(_shortened(written.getvalue()))
@@ -125,17 +130,26 @@ def _draw_graph(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
     else:
         for number, one in enumerate(series):
             color = SERIES[number % len(SERIES)]
-            axes.plot(*zip(*one.points, strict=True), color=color, linewidth=1.3, label=one.name)
+            axes.plot(*zip(*_with_gaps(one.points), strict=True), color=color, linewidth=1.3, label=one.name)
     _set_limits(axes, panel, series)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:.0f} s"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: formatted(value, panel.unit)))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(_locator(panel.unit, axes.get_ylim()[1]))
     if series:
         handles, names = axes.get_legend_handles_labels()
         longest = max(len(one.name) for one in series) + LETTERS_OF_A_LINE
         columns = max(1, min(4, panel.width * LETTERS_OF_A_COLUMN // longest))
         shown = handles[:MOST_NAMES], names[:MOST_NAMES]
         axes.legend(*shown, loc="upper left", bbox_to_anchor=(-0.05, -0.14), ncol=columns, frameon=False, fontsize=7)
+
+
+def _with_gaps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return points so that no line bridges a time without values, as Grafana draws none."""
+    steps = [later - earlier for (earlier, _), (later, _) in pairwise(points)]
+    gaps = [
+        (time + min(steps), math.nan) for (time, _), step in zip(points, steps, strict=False) if step > 1.5 * min(steps)
+    ]
+    return sorted([*points, *gaps])
 
 
 def _stack(axes: Axes, series: Sequence[Series]) -> None:
@@ -153,6 +167,11 @@ def _set_limits(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
         for value, color in ((panel.lines.warning, YELLOW), (panel.lines.critical, RED)):
             if value <= top:
                 axes.axhline(value, color=color, linewidth=0.9, linestyle="--")
+
+
+def _locator(unit: Unit, top: float) -> Locator:
+    """Return which values are marked: four or so, of bytes by powers of two."""
+    return MultipleLocator(2 ** math.ceil(math.log2(top / 5))) if unit == "bytes" else MaxNLocator(5)
 
 
 def _color(value: float, lines: Lines) -> str:

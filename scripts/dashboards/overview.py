@@ -7,8 +7,7 @@ from scripts.dashboards.queries import API, SEARCHES, of, quantile, rate, total_
 
 REQUESTS: Final = "retrieval_request_duration_seconds"
 FAQ: Final = "faq_retrieval_latency_seconds"
-ALERTS: Final = 'ALERTS{namespace="$namespace", job=~"$job|", severity!="info"}'
-"""Those on memory name a pod and no job."""
+ALERTS: Final = 'ALERTS{namespace="$namespace", job="$job", severity!="info"}'
 BURNS: Final = Lines(warning=1, critical=14.4)
 
 
@@ -96,7 +95,7 @@ TRAFFIC = Row(
             "Which routes answer 5xx. The log has a line `request` for each, with its request id.",
             "reqps",
             Query(
-                total_rate(f"{REQUESTS}_count", API, 'status=~"5.."', 'status!="504"', by="route, status"),
+                total_rate(f"{REQUESTS}_count", API, 'status=~"5.."', 'status!="504"', by="route, status") + " > 0",
                 "{{status}} {{route}}",
             ),
         ),
@@ -142,7 +141,8 @@ SATURATION = Row(
         ),
         graph(
             "Turned away",
-            "Searches refused with 503, because the line was full or the wait too long. Anything here: add replicas.",
+            "Searches refused with 503. queue_full: the line was full. queue_timeout: a turn did not come in time. "
+            "Anything here for long: add replicas.",
             "reqps",
             Query(total_rate("retrieval_shed_total", by="reason"), "{{reason}}"),
             width=6,

@@ -31,12 +31,18 @@ def growth(metric: str, *matchers: str) -> str:
     return f"sum(increase({of(metric, *matchers)}[$__range]))"
 
 
+def known(expression: str) -> str:
+    """Leave out what is no number, as a part of nothing is: Grafana would name it in legends and show it as NaN."""
+    return f"{expression} >= 0"
+
+
 def quantile(fraction: float, histogram: str, *matchers: str, by: str = "") -> str:
     """Return what so great a part of a histogram's values stays below."""
     labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({fraction}, sum by ({labels}) ({rate(f'{histogram}_bucket', *matchers)}))"
+    return known(f"histogram_quantile({fraction}, sum by ({labels}) ({rate(f'{histogram}_bucket', *matchers)}))")
 
 
 def mean(histogram: str, *matchers: str, by: str = "") -> str:
     """Return the average of a histogram's values."""
-    return f"{total_rate(f'{histogram}_sum', *matchers, by=by)} / {total_rate(f'{histogram}_count', *matchers, by=by)}"
+    sums, counts = (total_rate(f"{histogram}_{part}", *matchers, by=by) for part in ("sum", "count"))
+    return known(f"{sums} / {counts}")

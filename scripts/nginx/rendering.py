@@ -1,6 +1,5 @@
 """From values to the text of an nginx configuration: a template, and what differs with affinity and upstreams."""
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,18 @@ MOST_TRIES: Final = 3
 KEPT_CONNECTIONS: Final = 32
 KEPT_SECONDS: Final = 20
 """Less than the 30 s after which the service closes an idle connection: a request never meets one that just went."""
+MOST_CONNECTIONS: Final = 100
+"""Of one address at the same time; streams of HTTP/2 count as connections."""
+MOST_HELD: Final = 8
+"""Bodies of 100 kB and more that are held for one address at the same time: 80 MB at most."""
+CONNECTIONS: Final = f"limit_conn connections {MOST_CONNECTIONS};"
+AGAIN: Final = "searches and imports may be sent again, of anything else look first what has become"
 PROBLEMS: Final = {
     "absent": (404, "Not found", "There is nothing here.", None),
     "too_large": (413, "The body is too large", "Send documents as NDJSON, which may be of any length.", None),
     "too_many": (429, "Too many requests", "This address sends more than its share: wait, then go on.", 1),
-    "unavailable": (503, "The service does not answer", "No process takes the request; sending it again is safe.", 1),
-    "late": (504, "The service did not answer in time", "Sending it again is safe; in smaller pieces it is sooner.", 1),
+    "unavailable": (503, "The service does not answer", f"No process has answered; {AGAIN}.", 1),
+    "late": (504, "The service did not answer in time", f"It may be done all the same; {AGAIN}.", 1),
 }
 """What nginx answers by itself, as the service would: status, title, detail, seconds to wait, by named location."""
 
@@ -43,7 +48,8 @@ def render(ingress: Ingress, upstreams: Sequence[str], place: Place, command: st
         "upstream": "$affinity_upstream" if by == "cookie" else "retrieval",
         "cookie_header": "add_header Set-Cookie $affinity_cookie always;" if by == "cookie" else "",
         "clients": indent(_clients(ingress.rate_limit), " " * 4),
-        "limit": _limit(ingress.rate_limit),
+        "limit": indent(_limit(ingress.rate_limit), " " * 8),
+        "held": indent(_held(ingress.rate_limit), " " * 12),
         "stream_megabytes": ingress.max_body_megabytes,
         "connect_seconds": ingress.timeouts.connect_seconds,
         "send_seconds": ingress.timeouts.send_seconds,
@@ -54,11 +60,6 @@ def render(ingress: Ingress, upstreams: Sequence[str], place: Place, command: st
         "problems": indent("\n\n".join(_problem(name) for name in PROBLEMS), " " * 8),
     }
     return _filled(TEMPLATE.read_text(), {name: str(value) for name, value in values.items()})
-
-
-def route(address: str) -> str:
-    """Return what a cookie names a process by: it tells callers nothing about the network."""
-    return hashlib.sha256(address.encode()).hexdigest()[:12]
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
@@ -89,13 +90,14 @@ def _affinity(affinity: Affinity, upstreams: Sequence[str]) -> str:
 def _by_cookie(affinity: Affinity, upstreams: Sequence[str]) -> str:
     """Round robin spreads new clients evenly; the cookie that they get leads them to the same process from then on."""
     groups = [_upstream("retrieval", [_server(address) for address in upstreams])]
-    for own in upstreams:
+    # A cookie tells callers a process's place among these, and nothing about the network.
+    for place, own in enumerate(upstreams, 1):
         others = [_server(address, "backup") for address in upstreams if address != own]
-        groups.append(_upstream(f"retrieval_{route(own)}", [_server(own), *others]))
+        groups.append(_upstream(f"retrieval_{place}", [_server(own), *others]))
     name = affinity.cookie_name
-    chosen = [f"{route(address)} retrieval_{route(address)};" for address in upstreams]
+    chosen = [f"{place} retrieval_{place};" for place, _ in enumerate(upstreams, 1)]
     # The last of the addresses is the one that answered, where others were tried before.
-    answered = [f'"~(^|[ ,]){re.escape(address)}$" {route(address)};' for address in upstreams]
+    answered = [f'"~(^|[ ,]){re.escape(address)}$" {place};' for place, address in enumerate(upstreams, 1)]
     age = f" Max-Age={affinity.seconds};" if affinity.seconds else ""
     cookie = f"{name}=$affinity_route; Path=/;{age} HttpOnly; SameSite=Lax$affinity_secure"
     maps = [
@@ -138,11 +140,19 @@ def _block(head: str, lines: Sequence[str]) -> str:
 def _clients(limit: RateLimit) -> str:
     if not limit.requests_per_minute:
         return ""
+    small = r'"~^\d{0,5}$" "";'
+    checks = '"~^(GET|HEAD) /health/(live|ready)$" "";'
     lines = [
-        "# By address: whoever invents keys is counted all the same.",
-        f"limit_req_zone $binary_remote_addr zone=clients:10m rate={limit.requests_per_minute}r/m;",
+        "# By address: whoever invents keys is counted all the same. What watches the service asks often, and is never",
+        "# refused for being too many.",
+        _map('"$request_method $request_uri"', "$limited", ["default $binary_remote_addr;", checks]),
+        "# Large bodies, and those of which nobody knows.",
+        _map("$content_length$http_transfer_encoding", "$holding", ["default $binary_remote_addr;", small]),
+        f"limit_req_zone $limited zone=clients:10m rate={limit.requests_per_minute}r/m;",
+        "limit_conn_zone $limited zone=connections:10m;",
+        "limit_conn_zone $holding zone=held:1m;",
         "limit_req_status 429;",
-        "limit_req_log_level info;",
+        "limit_conn_status 429;",
     ]
     return "\n".join(lines)
 
@@ -150,7 +160,11 @@ def _clients(limit: RateLimit) -> str:
 def _limit(limit: RateLimit) -> str:
     if not limit.requests_per_minute:
         return ""
-    return f"limit_req zone=clients burst={limit.burst} nodelay;"
+    return f"limit_req zone=clients burst={limit.burst} nodelay;\n{CONNECTIONS}"
+
+
+def _held(limit: RateLimit) -> str:
+    return f"{CONNECTIONS}\nlimit_conn held {MOST_HELD};" if limit.requests_per_minute else ""
 
 
 def _listen(place: Place) -> str:

@@ -78,7 +78,7 @@ def test_nginx_is_told_the_numbers(rendered: Rendered) -> None:
         "proxy-body-size": "64m",
         "proxy-buffering": "off",
         "proxy-request-buffering": "off",
-        "proxy-next-upstream": "error timeout non_idempotent",
+        "proxy-next-upstream": "error timeout",
     }
     assert expected.items() <= {name.removeprefix(NGINX): value for name, value in told.items()}.items()
 
@@ -97,6 +97,14 @@ def test_traefik_is_told_the_numbers(rendered: Rendered) -> None:
     assert service[f"{TRAEFIK}service.sticky.cookie.maxage"] == "1800"
 
 
+def test_traefik_counts_clients_behind_load_balancers_by_their_own_address(rendered: Rendered) -> None:
+    limit = {"requestsPerMinute": 600, "burst": 1500, "forwardedDepth": 2}
+    middleware = one(rendered(values=values("traefik", rateLimit=limit)), "Middleware", "retrieval-rate-limit")
+    assert middleware["spec"]["rateLimit"]["sourceCriterion"] == {"ipStrategy": {"depth": 2}}
+    with pytest.raises(RefusedValues, match="for traefik alone"):
+        rendered(values=values("nginx", rateLimit=limit))
+
+
 def test_haproxy_is_told_the_numbers(rendered: Rendered) -> None:
     objects = rendered(values=values("haproxy"))
     told, service = annotations(objects, "Ingress"), annotations(objects, "Service")
@@ -104,6 +112,7 @@ def test_haproxy_is_told_the_numbers(rendered: Rendered) -> None:
     assert told[f"{HAPROXY}rate-limit-period"] == "1m"
     assert told[f"{HAPROXY}rate-limit-status-code"] == "429"
     assert told[f"{HAPROXY}timeout-server"] == "50s"
+    assert told[f"{HAPROXY}ssl-redirect-port"] == "443"
     assert service[f"{HAPROXY}cookie-persistence"] == "stay"
     assert service[f"{HAPROXY}check-http"] == "/health/ready"
     assert {"timeout connect 3s", "option redispatch 1"} <= {*service[f"{HAPROXY}backend-config-snippet"].splitlines()}

@@ -2,9 +2,13 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +17,8 @@ from scripts.chart.rendering import ENVIRONMENTS, RELEASE, Object, of_kind
 from scripts.chart.schema import CHART
 from tests.chart.parts import Rendered, pod_specs, secret_text
 from tests.tools.programs import HELM, WEAVIATE
-from tests.tools.running import Running, running_service
-from tests.tools.servers import redis_server
+from tests.tools.running import Running, free_port, running_service
+from tests.tools.servers import RunningRedis, missing
 from tests.tools.weaviate import settings_of, weaviate_server
 
 
@@ -27,17 +31,34 @@ def release(rendered: Rendered) -> list[Object]:
 def service(release: list[Object], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The service with the release's file of keys, Redis and Weaviate."""
     keys = tmp_path_factory.mktemp("keys") / "keys.json"
-    keys.write_text(secret_text(release, "retrieval-api-keys", "keys.json"))
-    password = secret_text(release, "retrieval-redis", "redis-password")
-    weaviate_key = secret_text(release, "retrieval-weaviate", "weaviate-api-key")
-    arguments = [word.replace("$(REDISCLI_AUTH)", password) for word in container(release, "redis")["args"]]
+    keys.write_text(secret_text(release, "retrieval-generated-api-keys", "keys.json"))
+    password = secret_text(release, "retrieval-generated-redis", "redis-password")
+    weaviate_key = secret_text(release, "retrieval-generated-weaviate", "weaviate-api-key")
     known = {"AUTHENTICATION_APIKEY_ALLOWED_KEYS": weaviate_key}
     environment = {one["name"]: one["value"] for one in container(release, "weaviate")["env"] if "value" in one}
-    with redis_server(*arguments, password=password) as redis, weaviate_server(**environment, **known) as node:
+    with redis_of(release, password) as redis, weaviate_server(**environment, **known) as node:
         stores = {name.removeprefix("RETRIEVAL_").lower(): value for name, value in settings_of(node).items()}
         secrets = {"weaviate_api_key": weaviate_key, "redis_password": password, "api_keys_file": str(keys)}
         with running_service(**stores, **secrets, redis_url=redis.url) as running:
             yield running
+
+
+@contextmanager
+def redis_of(release: list[Object], password: str) -> Iterator[RunningRedis]:
+    """Run what the container of Redis would, on a free port."""
+    found, port = container(release, "redis"), free_port()
+    (script,) = found["args"]
+    here = script.replace("redis-server -", f"redis-server - --bind 127.0.0.1 --port {port}")
+    (variable,) = (every["name"] for every in found["env"])
+    known = ["env", f"{variable}={password}"]
+    with tempfile.TemporaryDirectory() as directory:
+        url = f"redis://127.0.0.1:{port}/0"
+        client = [*known, "redis-cli", "-p", str(port)]
+        server = RunningRedis([*known, *found["command"], here], port, client, url, Path(directory))
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 def container(release: list[Object], name: str) -> Any:
@@ -61,7 +82,7 @@ def run(release: list[Object], pod: str, **environment: str) -> subprocess.Compl
 
 
 def test_helm_test_passes_where_a_document_is_found(release: list[Object], service: Running) -> None:
-    key = secret_text(release, "retrieval-admin-key", "admin-key")
+    key = secret_text(release, "retrieval-generated-admin-key", "admin-key")
     health, search = (
         run(release, "check-health", URL=service.url),
         run(release, "check-search", URL=service.url, KEY=key),
@@ -77,6 +98,21 @@ def test_helm_test_fails_where_the_key_does_not_open(release: list[Object], serv
 def test_helm_test_fails_where_anybody_may_search(release: list[Object]) -> None:
     with running_service() as open_to_all:
         assert "expected 200 and 401" in run(release, "check-health", URL=open_to_all.url).stderr
+
+
+@pytest.mark.parametrize("password", ["plain", """with space, "quotes" 'of' both kinds, \\ and $HOME"""])
+def test_the_redis_inside_is_bounded_and_its_password_is_on_no_command_line(
+    release: list[Object], password: str
+) -> None:
+    if shutil.which("redis-server") is None:
+        missing("redis-server", "make servers")
+    with redis_of(release, password) as redis:
+        assert redis.say("CONFIG", "GET", "maxmemory").split() == ["maxmemory", str(256 * 2**20)]
+        assert redis.say("CONFIG", "GET", "maxmemory-policy").split()[1] == "volatile-lru"
+        assert redis.say("--no-auth-warning", "-a", "wrong", "PING").endswith("NOAUTH Authentication required.")
+        words = Path(f"/proc/{redis.process.pid}/cmdline").read_text()
+        assert "redis-server" in words
+        assert password not in words
 
 
 def test_the_pods_of_helm_test_are_hooks_and_use_the_products_own_image(release: list[Object]) -> None:
@@ -113,7 +149,7 @@ def test_the_scripts_need_nothing_but_python(release: list[Object]) -> None:
 def test_the_first_steps_of_the_notes_work_as_they_stand(release: list[Object], service: Running) -> None:
     notes = installation_notes("--values", str(ENVIRONMENTS / "dev.yaml"))
     (step,) = re.findall(r"^3\. .*\n\n((?: {5}.*\n)+)", notes, re.MULTILINE)
-    key = secret_text(release, "retrieval-admin-key", "admin-key")
+    key = secret_text(release, "retrieval-generated-admin-key", "admin-key")
     answer = subprocess.run(
         ["bash", "-c", step],  # noqa: S607  # as whoever installs it types it
         env=os.environ | {"URL": service.url, "KEY": key},
@@ -129,7 +165,7 @@ def test_the_first_steps_of_the_notes_work_as_they_stand(release: list[Object], 
 @pytest.mark.parametrize("environment", ["dev", "production"])
 def test_the_notes_say_where_the_key_is(environment: str) -> None:
     notes = installation_notes("--values", str(ENVIRONMENTS / f"{environment}.yaml"))
-    secret = "retrieval-admin-key" if environment == "dev" else "retrieval-api-keys"
+    secret = "retrieval-generated-admin-key" if environment == "dev" else "retrieval-api-keys"
     assert f"secret {secret}" in notes
 
 
@@ -138,3 +174,11 @@ def installation_notes(*arguments: str) -> str:
     command = [str(HELM), "install", RELEASE, str(CHART), "--namespace=some", "--dry-run=client", *arguments]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     return said.partition("NOTES:\n")[2]
+
+
+@pytest.mark.usefixtures("rendered")
+def test_the_notes_know_the_host_of_a_gateway() -> None:
+    gateway = "gateway.enabled=true,gateway.parentRefs[0].name=edge,gateway.hostnames[0]=search.example.com"
+    notes = installation_notes("--set", f"{gateway},networkPolicy.fromNamespaces[0]=gateways")
+    assert "URL=https://search.example.com" in notes
+    assert "port-forward" not in notes

@@ -113,6 +113,40 @@ def test_more_can_be_mounted_and_told(rendered: Rendered) -> None:
     assert container["env"] == values["extraEnv"]
 
 
+def test_names_that_look_like_numbers_or_truths_stay_names(rendered: Rendered) -> None:
+    names = {"nameOverride": "123", "fullnameOverride": "true", "priorityClassName": "1", "redis": {"enabled": True}}
+    objects = rendered(values=SHARED | names)
+    texts = [text for found in objects for text in names_of(found)]
+    assert {"true", "123", "1"} <= {*map(str, texts)}
+    assert not [text for text in texts if not isinstance(text, str)]
+
+
+def names_of(value: Any) -> list[Any]:
+    """Return whatever stands in an object under a label, or where it is named."""
+    if isinstance(value, list):
+        return [name for every in value for name in names_of(every)]
+    if not isinstance(value, dict):
+        return []
+    own = [
+        every for key, every in value.items() if key.lower().endswith("name") or key.startswith("app.kubernetes.io/")
+    ]
+    return [name for name in own if not isinstance(name, dict)] + [
+        n for every in value.values() for n in names_of(every)
+    ]
+
+
+def test_weaviate_collects_by_its_request_of_memory_and_as_go_does_where_there_is_none(rendered: Rendered) -> None:
+    def variables(resources: dict[str, Any]) -> set[str]:
+        inside = {"weaviate": {"enabled": True, "resources": resources}, "redis": {"enabled": True}}
+        objects = rendered(values={"settings": {"store": "weaviate"}} | inside)
+        (container,) = pod_specs(objects)["retrieval-weaviate"]["containers"]
+        return {variable["name"] for variable in container["env"]}
+
+    assert "GOMEMLIMIT" in variables({})
+    assert "GOMEMLIMIT" not in variables({"requests": {"memory": None}})
+    assert "GOMEMLIMIT" not in variables({"requests": None})
+
+
 def test_the_image_can_be_pinned_by_its_digest(rendered: Rendered) -> None:
     digest = f"sha256:{'a' * 64}"
     image = {"repository": "registry.example.com/retrieval", "tag": "1.2.3", "digest": digest}

@@ -63,7 +63,8 @@ def test_keda_scales_by_the_same_numbers(rendered: Rendered) -> None:
     spec = one(objects, "ScaledObject")["spec"]
     assert not of_kind(objects, "HorizontalPodAutoscaler")
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (3, 10)
-    assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == BEHAVIOUR
+    config = spec["advanced"]["horizontalPodAutoscalerConfig"]
+    assert (config["name"], config["behavior"]) == ("retrieval", BEHAVIOUR)
     found = {trigger["type"]: trigger["metadata"] for trigger in spec["triggers"]}
     assert (found["cpu"], found["memory"]) == ({"value": "75"}, {"value": "80"})
     assert found["prometheus"]["threshold"] == "100"
@@ -119,6 +120,8 @@ def test_the_quota_of_production_has_room_for_all_pods_and_one_more(rendered: Re
     (container,) = server(objects)["containers"]
     pods = one(objects, "HorizontalPodAutoscaler")["spec"]["maxReplicas"] + 1
     assert int(hard["pods"]) > pods
+    with pytest.raises(RefusedValues, match="there may be 18 pods of the service and 3 more"):
+        rendered("production", {"autoscaling": {"maxReplicas": 18}})
     for side in ("requests", "limits"):
         for kind in ("cpu", "memory"):
             assert _amount(hard[f"{side}.{kind}"]) >= pods * _amount(container["resources"][side][kind])

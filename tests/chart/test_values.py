@@ -8,6 +8,7 @@ import yaml
 
 from scripts.chart.rendering import ENVIRONMENTS, RefusedValues, environments
 from scripts.chart.schema import CHART, OF_THE_CHART
+from service.caches.redis.urls import SCHEMES, read_url
 from service.settings import Settings, load_settings
 from tests.chart.parts import SHARED, Rendered, settings
 
@@ -27,6 +28,16 @@ INSIDE = {"weaviate": {"enabled": True}, "redis": {"enabled": True}, "settings":
         ({"ingress": {"controller": "apache"}}, "/ingress/controller"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
         ({"redis": {"url": "redis://:password@redis:6379"}}, "/redis/url"),
+        ({"redis": {"url": "redis://user:password@redis:6379"}}, "/redis/url"),
+        ({"redis": {"url": "redis://redis:6379?password=secret"}}, "/redis/url"),
+        ({"redis": {"url": "sentinel://one,two/main?sentinel_password=secret"}}, "/redis/url"),
+        ({"redis": {"url": "sentinel+tls://one/main?ssl_cert_reqs=none&sentinel_password=secret"}}, "/redis/url"),
+        ({"settings": None}, "missing property 'settings'"),
+        ({"image": None}, "missing property 'image'"),
+        ({"ingress": {"rateLimit": None}}, "/ingress.*missing property 'rateLimit'"),
+        ({"podLabels": {"app.kubernetes.io/name": "other"}}, "/podLabels"),
+        ({"resourceQuota": {"enabled": True, "hard": {"pods": "3"}}}, "there may be 1 pods of the service and 3 more"),
+        ({"fullnameOverride": "2024"}, "2024 cannot be the name of a Service"),
         ({"service": {"nodePort": 30080}}, "/service/type"),
         ({"podDisruptionBudget": {"maxUnavailable": 0}}, "/podDisruptionBudget/maxUnavailable"),
         ({"replicaCount": 2}, "/replicaCount.*value must be 1"),
@@ -54,6 +65,22 @@ def test_what_is_misspelt_or_does_not_go_together_is_refused_by_name(
 ) -> None:
     with pytest.raises(RefusedValues, match=said):
         rendered(values=values)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(f"{scheme}://redis" for scheme in SCHEMES if "sentinel" not in scheme),
+        *(f"{scheme}://one:26379,two/main/0" for scheme in SCHEMES if "sentinel" in scheme),
+        "redis://user@redis:6379/0",
+        "rediss://user@[fd00::5]:6380/0?ssl_cert_reqs=none&ssl_check_hostname=false",
+    ],
+)
+def test_every_address_of_redis_that_the_service_reads_passes_if_it_has_no_password(
+    rendered: Rendered, url: str
+) -> None:
+    given = settings(rendered(values=SHARED | {"redis": {"url": url}}))["RETRIEVAL_REDIS_URL"]
+    assert read_url(given).password is None
 
 
 def test_every_setting_can_be_given_and_is_read_as_it_was_meant(rendered: Rendered) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import statistics
 import time
 from collections import Counter
@@ -14,7 +15,8 @@ from tests.cluster.load import content, topic
 from tests.tools.nginx import RunningNginx
 
 SEARCHERS = 10
-IMPORTERS = 2
+JSON, NDJSON = "application/json", "application/x-ndjson"
+IMPORTERS = (JSON, JSON, NDJSON, NDJSON)
 SEARCH_EVERY_SECONDS = 0.25
 IMPORT_EVERY_SECONDS = 1.0
 DOCUMENTS_AT_ONCE = 5
@@ -40,13 +42,16 @@ class Steady:
         """Search and import all the time; what was begun is ended."""
         is_over = asyncio.Event()
         async with AsyncExitStack() as stack:
-            await self._import(await stack.enter_async_context(self._client()))
+            await self._import(await stack.enter_async_context(self._client()), JSON)
             self.acknowledged.clear()
             tasks = []
-            for number in range(SEARCHERS + IMPORTERS):
+            for number in range(SEARCHERS + len(IMPORTERS)):
                 client = await stack.enter_async_context(self._client())
-                keeping = self._keep_searching if number < SEARCHERS else self._keep_importing
-                tasks.append(asyncio.create_task(keeping(client, is_over)))
+                if number < SEARCHERS:
+                    keeping = self._keep_searching(client, is_over)
+                else:
+                    keeping = self._keep_importing(client, is_over, IMPORTERS[number - SEARCHERS])
+                tasks.append(asyncio.create_task(keeping))
             try:
                 yield
             finally:
@@ -87,29 +92,30 @@ class Steady:
             body = {"query": f"{topic(number % 200)} {number}", "limit": 3}
             await self._ask(client, "/search", body)
 
-    async def _keep_importing(self, client: httpx.AsyncClient, is_over: asyncio.Event) -> None:
+    async def _keep_importing(self, client: httpx.AsyncClient, is_over: asyncio.Event, kind: str) -> None:
         async for _ in self._beats(IMPORT_EVERY_SECONDS, is_over):
-            await self._import(client)
+            await self._import(client, kind)
 
-    async def _import(self, client: httpx.AsyncClient) -> None:
+    async def _import(self, client: httpx.AsyncClient, kind: str) -> None:
         numbers = [next(self._numbers) for _ in range(DOCUMENTS_AT_ONCE)]
         documents = [content(number % 200, number) | {"id": f"n{number}"} for number in numbers]
-        if await self._ask(client, PATH, documents):
+        if await self._ask(client, PATH, documents, kind):
             self.acknowledged += [str(document["id"]) for document in documents]
 
-    async def _ask(self, client: httpx.AsyncClient, path: str, body: object) -> bool:
+    async def _ask(self, client: httpx.AsyncClient, path: str, body: object, kind: str = JSON) -> bool:
+        content = "\n".join(map(json.dumps, body)) if isinstance(body, list) and kind == NDJSON else json.dumps(body)
         began = time.monotonic()
         try:
-            answer = await client.post(path, json=body)
+            answer = await client.post(path, content=content, headers={"Content-Type": kind})
         except httpx.TransportError as error:
-            self.failures.append(f"{path}: {error!r}")
+            self.failures.append(f"{path} {kind}: {error!r}")
             return False
         ended = time.monotonic()
         self._ended[int(ended)] += 1
         self.longest_seconds = max(self.longest_seconds, ended - began)
         if answer.is_success:
             return True
-        self.failures.append(f"{path}: {answer.status_code} {answer.text[:300]}")
+        self.failures.append(f"{path} {kind}: {answer.status_code} {answer.text[:300]}")
         return False
 
     async def _beats(self, every_seconds: float, is_over: asyncio.Event) -> AsyncIterator[int]:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from tests.image.dockerfile import ROOT, Instruction, instructions
 
@@ -34,14 +34,14 @@ class Installed:
         values = {name: below(self.root, value) for name, _, value in pairs}
         return values | {"PATH": values["PATH"].replace("${PATH}", "/usr/bin:/bin")}
 
-    def start(self, command: list[str], **environment: str) -> subprocess.Popen[str]:
-        """Run a command as the image's user, who owns nothing but the data directory."""
+    def start(self, command: list[str], log: TextIO | None = None, **environment: str) -> subprocess.Popen[str]:
+        """Run a command as the image's user, who owns nothing but the data directory; a log takes what it prints."""
         return subprocess.Popen(
             command,
             env=self.environment() | environment,
             cwd="/",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=log or subprocess.PIPE,
+            stderr=log or subprocess.PIPE,
             text=True,
             user=USER if is_root() else None,
             group=USER if is_root() else None,

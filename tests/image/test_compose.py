@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scripts.nginx.__main__ import COMMAND, COMPOSED
-from scripts.nginx.rendering import render
+from scripts.nginx.rendering import MOST_HELD, render
 from scripts.nginx.settings import Place, load_ingress
 from service.settings import load_settings
 from tests.image.dockerfile import ROOT
@@ -128,6 +128,15 @@ def test_the_proxy_knows_where_the_service_is() -> None:
     (network,) = COMPOSE["networks"]["front"]["ipam"]["config"]
     assert list(COMPOSED) == [f"{address}:8000"]
     assert ipaddress.ip_address(address) in ipaddress.ip_network(network["subnet"])
+
+
+def test_bodies_that_the_proxy_holds_fit_into_the_room_for_them_and_this_into_its_memory() -> None:
+    configuration = (ROOT / "compose" / "nginx.conf").read_text()
+    memory = int(SERVICES["nginx"]["deploy"]["resources"]["limits"]["memory"].removesuffix("M"))
+    (room,) = [int(size) for size in re.findall(r"^/tmp:size=(\d+)m", SERVICES["nginx"]["tmpfs"][0])]
+    (pages,) = [int(size) for size in re.findall(r"max_size=(\d+)m", configuration)]
+    assert pages + MOST_HELD * 10 <= room <= memory / 2  # JSON has at most 10 MB
+    assert "proxy_max_temp_file_size 0;" in configuration
 
 
 def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:

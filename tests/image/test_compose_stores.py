@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.image.test_compose import SERVICES
-from tests.tools.running import free_port, running_service
+from tests.tools.running import end, free_port, running_service
 from tests.tools.servers import missing, wait_until
 from tests.tools.weaviate import RunningNode, weaviate_server
 
@@ -39,8 +39,7 @@ def redis_port(tmp_path: Path) -> Iterator[int]:
         assert PASSWORD not in Path(f"/proc/{process.pid}/cmdline").read_text()
         yield port
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        end(process, 20)
 
 
 @pytest.fixture

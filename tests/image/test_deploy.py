@@ -1,6 +1,7 @@
 """scripts/deploy.sh: what it makes is made once, and its checks tell a service that works from one that does not."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from tests.image.dockerfile import ROOT
+from tests.image.test_compose import SERVICES
 from tests.tools.keys import bearing, written_key
 from tests.tools.nginx import RunningNginx, nginx_before
 from tests.tools.running import Running, running_service
@@ -173,8 +175,23 @@ def test_a_container_whose_configuration_has_changed_is_made_anew(checkout: Path
     assert len(set(starts)) == 2
 
 
+def default_image() -> str:
+    return re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", SERVICES["service"]["image"])
+
+
+def test_a_key_is_made_by_the_image_that_runs(checkout: Path) -> None:
+    deployed(checkout, "deploy")
+    with (checkout / ".env").open("a") as settings:
+        settings.write("RETRIEVAL_IMAGE=registry.example/retrieval:1.2.3\n")
+    deployed(checkout, "key", "acme", "search")
+    assert " registry.example/retrieval:1.2.3 keys create " in (checkout / "asked").read_text()
+
+
 def test_another_key_can_be_made(checkout: Path) -> None:
     deployed(checkout, "deploy")
     done = deployed(checkout, "key", "acme", "search")
     assert done.stdout.startswith("rk_"), done.stderr
+    asked = (checkout / "asked").read_text().splitlines()[-1]
+    assert asked.startswith("run --rm --network none ")  # the service's address is taken while it runs
+    assert f" {default_image()} keys create " in asked
     assert '"tenant":"acme"' in (checkout / "compose" / "secrets" / "keys" / "keys.json").read_text().replace(" ", "")

@@ -72,20 +72,57 @@ def test_labels_say_what_it_is_and_of_which_commit() -> None:
         assert f"org.opencontainers.image.{name}=" in labels
 
 
-def test_only_what_is_copied_is_sent_to_the_builder() -> None:
+def ignored() -> list[str]:
+    """The rules of .dockerignore; of several that match, the last holds."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
-    rules = [line for line in lines if line and not line.startswith("#")]
-    assert rules[0] == "*"
-    kept = {rule[1:] for rule in rules if rule.startswith("!")}
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def is_sent(path: str) -> bool:
+    """Whether the builder gets a file, as docker reads the rules: each is for a path or a folder above it."""
+    parts = path.split("/")
+    above = ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
+    sent = True
+    for rule in ignored():
+        pattern = rule.removeprefix("!")
+        names = parts if pattern.startswith("**/") else above
+        if any(_matches(name, pattern.removeprefix("**/")) for name in names):
+            sent = rule.startswith("!")
+    return sent
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """A star does not match what lies in folders."""
+    return name.count("/") == pattern.count("/") and fnmatch.fnmatchcase(name, pattern)
+
+
+def test_only_what_is_copied_is_sent_to_the_builder() -> None:
+    assert ignored()[0] == "*"
+    kept = {rule[1:] for rule in ignored() if rule.startswith("!")}
     copied = {word for copy in named("COPY") if not copy.flags for word in copy.value.split()[:-1]}
     assert kept == copied | {"Dockerfile"}
     assert all((ROOT / name).exists() for name in kept)
 
 
-@pytest.mark.parametrize("name", ["service/__pycache__", "service/routes/__pycache__", "service/app.pyc"])
-def test_what_a_checkout_leaves_behind_is_not_sent(name: str) -> None:
-    rules = (ROOT / ".dockerignore").read_text().splitlines()
-    assert any(fnmatch.fnmatch(name, rule.removeprefix("**/")) for rule in rules[1:] if not rule.startswith(("!", "#")))
+@pytest.mark.parametrize("name", ["service/app.py", "service/sample/faq.jsonl", "docs/api.md", "pyproject.toml"])
+def test_what_the_image_is_made_of_is_sent(name: str) -> None:
+    assert is_sent(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "service/__pycache__/app.cpython-311.pyc",
+            "service/routes/__pycache__/x",
+            "service/app.pyc",
+            "service/a/b.pyo",
+        ),
+        *(".env", "compose/secrets/admin.key", ".git/config", "docs/benchmarks/a.md", "tests/conftest.py"),
+    ],
+)
+def test_secrets_and_what_a_checkout_leaves_behind_are_not_sent(name: str) -> None:
+    assert not is_sent(name)
 
 
 def test_the_lock_of_the_build_names_what_the_project_is_built_with() -> None:

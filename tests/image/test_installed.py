@@ -53,12 +53,12 @@ def created_key(installed: Installed) -> str:
 @pytest.fixture(scope="module")
 def started(installed: Installed) -> Iterator[Started]:
     key, port = created_key(installed), free_port()
-    process = installed.start(
-        [*entry_point(installed), *installed.instruction("CMD").words],
-        RETRIEVAL_LISTEN=f"127.0.0.1:{port}",
-        RETRIEVAL_API_KEYS_FILE=f"{installed.root}/keys/keys.json",
-    )
-    with process:
+    command = [*entry_point(installed), *installed.instruction("CMD").words]
+    settings = {
+        "RETRIEVAL_LISTEN": f"127.0.0.1:{port}",
+        "RETRIEVAL_API_KEYS_FILE": f"{installed.root}/keys/keys.json",
+    }
+    with (installed.root / "log").open("w") as log, installed.start(command, log, **settings) as process:
         try:
             _wait_ready(port, process)  # type: ignore[arg-type]  # it does not read what is printed
             yield Started(process, port, key)

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +17,7 @@ import httpx
 
 from scripts.nginx.rendering import render
 from scripts.nginx.settings import Ingress, Place, load_ingress
-from tests.tools.running import free_port
+from tests.tools.running import end, free_port
 from tests.tools.servers import certificates, missing, wait_until
 
 
@@ -31,6 +31,13 @@ class RunningNginx:
         self.authority = directory / "ca.crt"
         self.trust = ssl.create_default_context(cafile=self.authority)
         self._directory = directory
+
+    def answer(self, path: str, *headers: str, method: str = "GET") -> str:
+        """Ask with a path that nothing has tidied before it is sent, and return the answer as it came."""
+        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=30)) as connection:
+            head = [f"{method} {path} HTTP/1.1", "Host: a", "Connection: close", *headers, "", ""]
+            connection.sendall("\r\n".join(head).encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
     def request(self, request_id: str) -> dict[str, Any]:
         """Return what nginx wrote down of one request, which it does a moment after it has answered."""
@@ -96,16 +103,16 @@ def nginx_before(upstreams: Sequence[str], ingress: Ingress | None = None) -> It
         place = place_in(directory, f"127.0.0.1:{port}", f"127.0.0.1:{tls_port}")
         configuration = directory / "nginx.conf"
         configuration.write_text(render(ingress or load_ingress(), upstreams, place))
-        process = subprocess.Popen(command_for(configuration), stderr=subprocess.DEVNULL)
+        said = directory / "said"
+        with said.open("wb") as output:
+            process = subprocess.Popen(command_for(configuration), stderr=output)
         try:
             wait_until(lambda: process.poll() is not None or _listens(port))
-            running = RunningNginx(directory, port, tls_port)
             if process.poll() is not None:
-                raise RuntimeError(running.errors())
-            yield running
+                raise RuntimeError(said.read_text())  # also what went wrong before there was a log
+            yield RunningNginx(directory, port, tls_port)
         finally:
-            process.terminate()
-            process.wait(timeout=20)
+            end(process, 20)
 
 
 def _listens(port: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from tests.tools.running import free_port
+from tests.tools.running import end, free_port
 from tests.tools.servers import missing, wait_until
 
 
@@ -112,8 +112,7 @@ def running_prometheus(
         wait_until(lambda: _is_ready(running), 60)
         yield running
     finally:
-        process.terminate()
-        process.wait(timeout=60)
+        end(process, 60)
 
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

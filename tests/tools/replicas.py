@@ -70,7 +70,11 @@ class Replica:
         if self._process is None:
             return 0
         self._process.send_signal(how)
-        return self._process.wait(timeout=LONGEST_STOP_SECONDS)
+        try:
+            return self._process.wait(timeout=LONGEST_STOP_SECONDS)
+        finally:
+            self._process.kill()
+            self._process.wait()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -81,8 +80,17 @@ def running_service(data_dir: Path | None = None, log: Path | None = None, /, **
             _wait_ready(port, process)
             yield Running(process, port, directory, time.perf_counter() - start)
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            end(process, 60)
+
+
+def end(process: subprocess.Popen[Any], seconds: float) -> None:
+    """Tell a process to end; one that has not after so long is killed, and subprocess.TimeoutExpired raised."""
+    process.terminate()
+    try:
+        process.wait(timeout=seconds)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def free_port() -> int:

@@ -1,4 +1,8 @@
-"""A real Weaviate for tests, one node or several, on free ports of 127.0.0.1 with data in a temporary directory."""
+"""A real Weaviate for tests, one node or several, on free ports of 127.0.0.1 with data in a temporary directory.
+
+Weaviate gives only some listeners an address: HTTP, gossip and Raft are bound to 127.0.0.1, profiling is off. For
+gRPC and the nodes' data it knows none: while a test runs they take anybody, without keys. Keep to machines of your own.
+"""
 
 import os
 import random
@@ -17,7 +21,7 @@ from tests.tools.servers import Unwell, missing
 LONGEST_START_SECONDS = 60
 FIRST_PORT, LAST_PORT = 10_000, 32_000
 """Below those that connections get for themselves: a node that was killed finds its ports free when it comes back."""
-SERVICES = ("http", "grpc", "gossip", "data", "raft", "raft_calls", "profiling")
+SERVICES = ("http", "grpc", "gossip", "data", "raft", "raft_calls")
 """What listens on the ports of a node, one after the other; nodes take it that `data` and `raft_calls` follow."""
 
 
@@ -138,6 +142,7 @@ def _environment(place: int, ports: Sequence[dict[str, int]]) -> dict[str, str]:
     return several | {
         "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
         "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
+        "CLUSTER_BIND_ADDR": "127.0.0.1",
         "CLUSTER_DATA_BIND_PORT": str(own["data"]),
         "CLUSTER_GOSSIP_BIND_PORT": str(own["gossip"]),
         "CLUSTER_HOSTNAME": f"node{place + 1}",
@@ -146,7 +151,7 @@ def _environment(place: int, ports: Sequence[dict[str, int]]) -> dict[str, str]:
         "DISABLE_TELEMETRY": "true",
         "ENABLE_API_BASED_MODULES": "false",
         "ENABLE_MODULES": "",
-        "GO_PROFILING_PORT": str(own["profiling"]),
+        "GO_PROFILING_DISABLE": "true",
         "GRPC_PORT": str(own["grpc"]),
         "LOG_LEVEL": "warning",
         "RAFT_BOOTSTRAP_EXPECT": str(len(ports)),

@@ -33,20 +33,31 @@ RETRIEVAL_WEAVIATE_GRPC_ADDRESS: {{ include "retrieval.weaviateGrpcAddress" . | 
 {{- end }}
 {{- end -}}
 
+{{/* Takes a list: an address, with or without a scheme and a path, and the port where it names none. An IPv6 address
+stands in brackets, and its colons are no port's. */}}
+{{- define "retrieval.portOf" -}}
+{{- $host := regexReplaceAll "^([a-z]+://)?(\\[[^]]*\\])?([^/]*).*$" (first . | trim) "${3}" -}}
+{{- regexFind ":[0-9]+$" $host | trimPrefix ":" | default (last .) -}}
+{{- end -}}
+
 {{/* Ports outside the release that the settings name, for the NetworkPolicy. Sentinels lead to Redis on 6379. */}}
 {{- define "retrieval.externalPorts" -}}
-{{- $addresses := list -}}
-{{- if not .Values.redis.enabled -}}{{- $addresses = append $addresses .Values.redis.url -}}{{- end -}}
-{{- if not (or .Values.weaviate.enabled (include "retrieval.isEmbedded" .)) -}}
-{{- $addresses = append $addresses .Values.weaviate.grpcAddress -}}
-{{- range splitList "," .Values.weaviate.url -}}
-{{- $default := hasPrefix "https:" (trim .) | ternary ":443" ":80" -}}
-{{- $addresses = append $addresses (regexMatch ":[0-9]+" . | ternary . $default) -}}
-{{- end -}}
-{{- end -}}
-{{- $text := join "," $addresses -}}
-{{- if regexMatch "^(redis|rediss|sentinel|cluster)://" .Values.redis.url -}}{{- $text = print $text ",:6379" -}}{{- end -}}
 {{- $ports := list -}}
-{{- range regexFindAll ":[0-9]+" $text -1 -}}{{- $ports = append $ports (trimPrefix ":" .) -}}{{- end -}}
-{{- $ports | uniq | sortAlpha | join "," -}}
+{{- with .Values.redis.url -}}
+{{- $isSentinel := contains "sentinel" (splitList "://" . | first) -}}
+{{- range regexReplaceAll "^[a-z+]+://([^@]*@)?([^/?]*).*$" . "${2}" | splitList "," -}}
+{{- $ports = append $ports (include "retrieval.portOf" (list . ($isSentinel | ternary "26379" "6379"))) -}}
+{{- end -}}
+{{- if $isSentinel -}}{{- $ports = append $ports "6379" -}}{{- end -}}
+{{- end -}}
+{{- if not (or .Values.weaviate.enabled (include "retrieval.isEmbedded" .)) -}}
+{{- range splitList "," .Values.weaviate.url -}}
+{{- $default := hasPrefix "https:" (trim .) | ternary "443" "80" -}}
+{{- $ports = append $ports (include "retrieval.portOf" (list . $default)) -}}
+{{- end -}}
+{{- range splitList "," .Values.weaviate.grpcAddress -}}
+{{- $ports = append $ports (include "retrieval.portOf" (list . "")) -}}
+{{- end -}}
+{{- end -}}
+{{- compact $ports | uniq | sortAlpha | join "," -}}
 {{- end -}}

@@ -13,8 +13,8 @@
 {{/* Takes a list: the root, and which component. Never changes: a Deployment's selector cannot. */}}
 {{- define "retrieval.selectorLabels" -}}
 {{- $root := first . -}}
-app.kubernetes.io/name: {{ include "retrieval.name" $root }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ include "retrieval.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ last . }}
 {{- end -}}
 
@@ -58,21 +58,26 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $given | default $needed -}}
 {{- end -}}
 
-{{/* Names of the secrets in use: those given, or those made here. Empty: none. */}}
+{{/* Names of the secrets in use: those given, or those made here. Empty: none. What is made has names of its own: a name
+that is given later must never be that of a secret which helm then removes. */}}
+{{- define "retrieval.generated" -}}
+{{- printf "%s-generated" (include "retrieval.fullname" .) -}}
+{{- end -}}
+
 {{- define "retrieval.apiKeysSecret" -}}
-{{- .Values.apiKeys.existingSecret | default (printf "%s-api-keys" (include "retrieval.fullname" .)) -}}
+{{- .Values.apiKeys.existingSecret | default (printf "%s-api-keys" (include "retrieval.generated" .)) -}}
 {{- end -}}
 
 {{- define "retrieval.adminKeySecret" -}}
-{{- if not .Values.apiKeys.existingSecret -}}{{ include "retrieval.fullname" . }}-admin-key{{- end -}}
+{{- if not .Values.apiKeys.existingSecret -}}{{ include "retrieval.generated" . }}-admin-key{{- end -}}
 {{- end -}}
 
 {{- define "retrieval.redisSecret" -}}
-{{- .Values.redis.existingSecret | default (.Values.redis.enabled | ternary (printf "%s-redis" (include "retrieval.fullname" .)) "") -}}
+{{- .Values.redis.existingSecret | default (.Values.redis.enabled | ternary (printf "%s-redis" (include "retrieval.generated" .)) "") -}}
 {{- end -}}
 
 {{- define "retrieval.weaviateSecret" -}}
-{{- .Values.weaviate.existingSecret | default (.Values.weaviate.enabled | ternary (printf "%s-weaviate" (include "retrieval.fullname" .)) "") -}}
+{{- .Values.weaviate.existingSecret | default (.Values.weaviate.enabled | ternary (printf "%s-weaviate" (include "retrieval.generated" .)) "") -}}
 {{- end -}}
 
 {{/* Takes a list: the root, a secret's name, a key of it. The value that the cluster holds, or nothing. */}}

@@ -22,12 +22,12 @@ livenessProbe:
 {{- with include "retrieval.redisSecret" . }}
 - name: RETRIEVAL_REDIS_PASSWORD
   valueFrom:
-    secretKeyRef: {name: {{ . }}, key: {{ $.Values.redis.existingSecretKey }}}
+    secretKeyRef: {name: {{ . | quote }}, key: {{ $.Values.redis.existingSecretKey | quote }}}
 {{- end }}
 {{- with include "retrieval.weaviateSecret" . }}
 - name: RETRIEVAL_WEAVIATE_API_KEY
   valueFrom:
-    secretKeyRef: {name: {{ . }}, key: {{ $.Values.weaviate.existingSecretKey }}}
+    secretKeyRef: {name: {{ . | quote }}, key: {{ $.Values.weaviate.existingSecretKey | quote }}}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
@@ -65,6 +65,6 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}

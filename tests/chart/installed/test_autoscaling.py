@@ -50,6 +50,27 @@ def test_pods_follow_the_requests_in_progress_from_three_to_ten_and_back(release
     assert all(before / 2 <= after < before for before, after in pairwise(shrunk))
 
 
+@pytest.mark.parametrize("merged_by", ["server", "client"])
+def test_the_autoscaler_takes_over_pods_that_were_scaled_by_hand_and_none_goes(
+    release: Release, merged_by: str
+) -> None:
+    is_by_server = str(merged_by == "server").lower()
+    release.install(*values("production", "autoscaling.enabled=false,replicaCount=3"), f"--server-side={is_by_server}")
+    release.kubectl("scale", "deployment", "retrieval", "--replicas=4")
+    pods = release.settle(4)
+
+    release.upgrade(*values("production"), "--server-side=true")
+
+    wait_calmly(lambda: _is_able_to_scale(release), LONGEST_SECONDS)
+    assert release.settle(4) == pods
+
+
+def _is_able_to_scale(release: Release) -> bool:
+    (autoscaler,) = release.get("horizontalpodautoscalers")["items"]
+    conditions = {one["type"]: one["status"] for one in autoscaler.get("status", {}).get("conditions", [])}
+    return conditions.get("AbleToScale") == "True"
+
+
 @contextmanager
 def _scraped_as_pods(release: Release, prometheus: RunningPrometheus, processes: list[Running]) -> Iterator[None]:
     """Scrape the processes under the names of the pods there are; where pods are more, several are one process."""

@@ -1,5 +1,9 @@
 """The chart on a real API server: what is refused, what rolls, what is kept, what is left."""
 
+import hashlib
+import json
+from base64 import b64decode
+
 import pytest
 
 from scripts.chart.rendering import environments
@@ -8,6 +12,9 @@ from tests.tools.releases import Release, values
 
 MANY = values("production", "autoscaling.enabled=false", "replicaCount=3")
 """Three pods, whose number nothing else changes."""
+FEWEST = {"dev": 1, "staging": 2, "production": 3}
+OWN = "--set=apiKeys.existingSecret="
+MADE = ("retrieval-generated-api-keys", "retrieval-generated-admin-key")
 
 
 @pytest.mark.parametrize("environment", environments())
@@ -17,7 +24,7 @@ def test_each_environment_is_installed_by_one_command_and_leaves_nothing_but_its
     before = release.objects()
 
     release.install(*values(environment))
-    assert release.ready_pods()
+    release.settle(FEWEST[environment])  # the autoscaler has raised the number, where there is one
     for one in release.get("deployments,statefulsets")["items"]:
         assert one["status"]["readyReplicas"] == one["spec"]["replicas"]
 
@@ -89,15 +96,67 @@ def test_a_misspelt_value_is_refused_and_nothing_is_installed(release: Release, 
 
 
 def test_the_admin_key_made_at_the_first_install_is_kept(release: Release) -> None:
-    own = "--set=apiKeys.existingSecret="
-    release.install(*MANY, own)
-    first = release.secret("retrieval-api-keys"), release.secret("retrieval-admin-key")
+    release.install(*MANY, OWN)
+    first = _made(release)
 
-    release.upgrade(*MANY, own, "--set=settings.log_level=debug")
-    assert (release.secret("retrieval-api-keys"), release.secret("retrieval-admin-key")) == first
+    release.upgrade(*MANY, OWN, "--set=settings.log_level=debug")
+    assert _made(release) == first
 
     release.rollback(1)
-    assert (release.secret("retrieval-api-keys"), release.secret("retrieval-admin-key")) == first
+    assert _made(release) == first
+
+
+@pytest.mark.parametrize("lost", MADE)
+def test_half_of_an_admin_key_is_made_anew_with_the_other(release: Release, lost: str) -> None:
+    release.install(*MANY, OWN)
+    first = _made(release)
+    release.kubectl("delete", "secret", lost)
+
+    release.upgrade(*MANY, OWN)
+
+    file, key = _made(release)
+    assert (file, key) not in [first, (first[0], key), (file, first[1])]
+    assert _hash_in(file) == hashlib.sha256(b64decode(key["admin-key"])).hexdigest()
+
+
+def test_a_leaked_admin_key_does_not_come_back_once_its_revisions_are_dropped(release: Release) -> None:
+    release.install(*MANY, OWN)
+    leaked = _made(release)
+    release.kubectl("delete", "secret", *MADE)
+    release.upgrade(*MANY, OWN)
+    assert _made(release) != leaked
+
+    release.rollback(1)
+    assert _made(release) == leaked  # as long as helm knows it
+
+    release.kubectl("delete", "secret", *MADE)
+    release.upgrade(*MANY, OWN)
+    release.kubectl("delete", "secret", "--selector=owner=helm,name=retrieval,status=superseded")
+    with pytest.raises(Refused):
+        release.rollback(1)
+    assert _made(release) != leaked
+
+
+def test_an_admin_key_of_another_tenant_is_not_kept_in_silence(release: Release) -> None:
+    release.install(*MANY, OWN)
+
+    with pytest.raises(Refused, match="the admin key that was made is of the tenant default"):
+        release.upgrade(*MANY, OWN, "--set=apiKeys.tenant=acme")
+
+
+def test_a_secret_of_ones_own_outlives_the_one_that_was_made_and_the_release(release: Release) -> None:
+    release.install(*MANY, OWN)
+    documented = "retrieval-api-keys"
+    release.kubectl("create", "secret", "generic", documented, '--from-literal=keys.json={"keys": []}')
+    mine = release.secret(documented)
+
+    release.upgrade(*MANY, f"--set=apiKeys.existingSecret={documented}")
+    assert release.secret(documented) == mine
+    names = {one["metadata"]["name"] for one in release.get("secrets", "--field-selector=type=Opaque")["items"]}
+    assert names.isdisjoint(MADE)
+
+    release.uninstall()
+    assert release.secret(documented) == mine
 
 
 def test_the_pods_fit_into_the_quota_and_the_limits_of_the_namespace(release: Release) -> None:
@@ -110,6 +169,17 @@ def test_the_pods_fit_into_the_quota_and_the_limits_of_the_namespace(release: Re
     (quota,) = release.get("resourcequotas")["items"]
     assert int(quota["status"]["used"]["pods"]) >= 3
     assert release.get("limitranges")["items"]
+
+
+def _made(release: Release) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the file of keys and the key that were made."""
+    file, key = map(release.secret, MADE)
+    return file, key
+
+
+def _hash_in(file: dict[str, str]) -> str:
+    (key,) = json.loads(b64decode(file["keys.json"]))["keys"]
+    return str(key["sha256"])
 
 
 def _data(maps: list[dict[str, dict[str, str]]]) -> list[dict[str, str]]:

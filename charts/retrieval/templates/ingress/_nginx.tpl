@@ -1,8 +1,10 @@
 {{/* ingress-nginx: https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/
 
-A pod that fails is let go: a refused connection goes to another pod at once, and the cookie moves with it. Every request
-of the API is safe to send again, so others than GET are, too; one that has been waited for is not (next-upstream-timeout).
-WebSockets need nothing. A client over the limit gets the controller's `limit-req-status-code`: set it to 429 there. */}}
+A pod that fails is let go: a refused connection goes to another pod at once, and the cookie moves with it. A POST that a
+pod has read is not sent again: a rollback, asked again, goes forward, and the annotation holds for all paths alike. So a
+search is repeated where the connection failed, and by its client where it broke later. GET, PUT and DELETE are safe to
+send again; one that has been waited for is not (next-upstream-timeout). WebSockets need nothing. A client over the limit
+gets the controller's `limit-req-status-code`: set it to 429 there. */}}
 
 {{- define "retrieval.ingress.nginx" -}}
 {{- with .Values.ingress -}}
@@ -10,7 +12,7 @@ WebSockets need nothing. A client over the limit gets the controller's `limit-re
 {{ $prefix }}/proxy-connect-timeout: {{ .timeouts.connectSeconds | quote }}
 {{ $prefix }}/proxy-send-timeout: {{ .timeouts.sendSeconds | quote }}
 {{ $prefix }}/proxy-read-timeout: {{ .timeouts.readSeconds | quote }}
-{{ $prefix }}/proxy-next-upstream: error timeout non_idempotent
+{{ $prefix }}/proxy-next-upstream: error timeout
 {{ $prefix }}/proxy-next-upstream-timeout: {{ mul 2 .timeouts.connectSeconds | quote }}
 {{ $prefix }}/proxy-next-upstream-tries: "2"
 {{ $prefix }}/proxy-body-size: {{ printf "%dm" (int .maxBodyMegabytes) | quote }}
@@ -23,7 +25,7 @@ WebSockets need nothing. A client over the limit gets the controller's `limit-re
 {{- if eq .affinity.by "cookie" }}
 {{ $prefix }}/affinity: cookie
 {{ $prefix }}/affinity-mode: balanced
-{{ $prefix }}/session-cookie-name: {{ .affinity.cookieName }}
+{{ $prefix }}/session-cookie-name: {{ .affinity.cookieName | quote }}
 {{ $prefix }}/session-cookie-change-on-failure: "true"
 {{ $prefix }}/session-cookie-samesite: Lax
 {{ $prefix }}/session-cookie-secure: {{ .tls.enabled | quote }}

@@ -1,9 +1,10 @@
 {{/* Traefik 3: https://doc.traefik.io/traefik/reference/routing-configuration/kubernetes/ingress/
 
 The limit is a Middleware, the timeouts a ServersTransport. A pod that leaves the endpoints is let go and the cookie set
-anew; until then a client without a cookie is sent to another pod by the retry, one with a cookie is not. WebSockets and
-streams need nothing. The time of an upload is the entry point's business (`respondingTimeouts.readTimeout`: of the
-whole of it, so 0 for long imports), and a largest body would make Traefik hold bodies back: neither is set here. */}}
+anew; until then a client without a cookie is sent to another pod by the retry, one with a cookie is not: Traefik checks
+the health of ExternalName services alone, not of pods. WebSockets and streams need nothing, and nothing bounds a silence
+inside them. The time of an upload is the entry point's business (`respondingTimeouts.readTimeout`: of the whole of it, so
+0 for long imports), and a largest body would make Traefik hold bodies back: neither is set here. */}}
 
 {{- define "retrieval.ingress.traefik" -}}
 {{- with .Values.ingress -}}
@@ -29,7 +30,7 @@ whole of it, so 0 for long imports), and a largest body would make Traefik hold 
 {{- with .Values.ingress }}
 {{- if eq .affinity.by "cookie" }}
 {{ $prefix }}/service.sticky.cookie: "true"
-{{ $prefix }}/service.sticky.cookie.name: {{ .affinity.cookieName }}
+{{ $prefix }}/service.sticky.cookie.name: {{ .affinity.cookieName | quote }}
 {{ $prefix }}/service.sticky.cookie.httponly: "true"
 {{ $prefix }}/service.sticky.cookie.samesite: lax
 {{ $prefix }}/service.sticky.cookie.secure: {{ .tls.enabled | quote }}

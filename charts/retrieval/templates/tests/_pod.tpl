@@ -15,7 +15,7 @@ metadata:
     kube-score/ignore: container-image-pull-policy # the tag is never moved
 spec:
   {{- include "retrieval.podDefaults" $root | nindent 2 }}
-  serviceAccountName: {{ include "retrieval.serviceAccountName" $root }}
+  serviceAccountName: {{ include "retrieval.serviceAccountName" $root | quote }}
   restartPolicy: Never
   activeDeadlineSeconds: 120
   {{- with $root.Values.image.pullSecrets }}
