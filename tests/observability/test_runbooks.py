@@ -42,6 +42,15 @@ def test_a_section_says_what_it_means_what_to_do_and_when_it_is_harmless(name: s
     assert "**do**" in text.lower()
 
 
+def test_the_operators_page_lists_every_alert_with_its_severities_and_runbook() -> None:
+    rows = re.findall(
+        r"^\| \[(\w+)\]\((\S+)\) \| ([a-z, ]+) \|", (DOCS / "operations.md").read_text(), flags=re.MULTILINE
+    )
+    severities = {name: {rule.labels["severity"] for rule in rules() if rule.name == name} for name in ALERTS}
+    assert {name: set(listed.split(", ")) for name, _, listed in rows} == severities
+    assert all(target == f"runbooks.md#{name.lower()}" for name, target, _ in rows)
+
+
 def test_no_section_is_of_an_alert_that_does_not_exist() -> None:
     assert sections().keys() == ALERTS.keys()
 
