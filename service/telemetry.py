@@ -51,15 +51,7 @@ class Telemetry:
         )
         for route in BUSY_ROUTES:
             self._by_status |= {(route, status): self._requests.labels(route, str(status)) for status in ALWAYS_THERE}
-        stages = self._histogram("retrieval_stage_duration_seconds", "Time of one stage of a search", ["stage"])
-        self._stages = {stage: (stages.labels(stage), Recent()) for stage in STAGES}
-        faq = self._histogram("faq_retrieval_latency_seconds", "Time of a FAQ search", ["cache"])
-        self._faq = {outcome: faq.labels(outcome) for outcome in ("hit", "miss")}
-        self.faq_results = {"hit": 0, "miss": 0}
-        answers = self._histogram(
-            "retrieval_answer_duration_seconds", "Time of an answer to a search, by where it came from", ["tier"]
-        )
-        self._answers = {tier: answers.labels(tier or "none") for tier in ("memory", "redis", None)}
+        self._add_searches()
         self._add_plans()
         ProcessCollector(registry=self.registry)
         self.active = 0
@@ -85,6 +77,17 @@ class Telemetry:
             ["dependency"],
             registry=self.registry,
         )
+
+    def _add_searches(self) -> None:
+        stages = self._histogram("retrieval_stage_duration_seconds", "Time of one stage of a search", ["stage"])
+        self._stages = {stage: (stages.labels(stage), Recent()) for stage in STAGES}
+        faq = self._histogram("faq_retrieval_latency_seconds", "Time of a FAQ search", ["cache"])
+        self._faq = {outcome: faq.labels(outcome) for outcome in ("hit", "miss")}
+        self.faq_results = {"hit": 0, "miss": 0}
+        answers = self._histogram(
+            "retrieval_answer_duration_seconds", "Time of an answer to a search, by where it came from", ["tier"]
+        )
+        self._answers = {tier: answers.labels(tier or "none") for tier in ("memory", "redis", None)}
 
     def _add_plans(self) -> None:
         self.plans: dict[str, int] = {}
