@@ -21,7 +21,7 @@ SECONDS = 20
 BEFORE = """
 import service.resilience.admission as a
 a.FEWEST = a.MOST = a.FIRST = 64
-a.MOST_WAITING = 100_000
+a.MOST_WAITING = a.MOST_OF_ONE = 100_000
 a.Admission.__init__.__defaults__ = (a.Admission.__init__.__defaults__[0], 10.0)
 """
 """What stood there before: 64 at once, and the rest waits as long as the deadline."""
