@@ -35,9 +35,12 @@ LABEL org.opencontainers.image.title="retrieval-service" \
 # The user owns what it writes, and nothing else: the root file system may be mounted read-only.
 RUN install --directory --owner=65532 --group=65532 --mode=0750 /data
 COPY --from=builder /opt/retrieval /opt/retrieval
+# The C library gives memory back after a burst, so that an autoscaler may let go of pods: see docs/deployment.md.
 ENV PATH=/opt/retrieval/bin:${PATH} \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    MALLOC_TRIM_THRESHOLD_=65536 \
+    MALLOC_MMAP_THRESHOLD_=65536 \
     RETRIEVAL_LISTEN=0.0.0.0:8000 \
     RETRIEVAL_DATA_DIR=/data
 USER 65532:65532
