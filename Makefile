@@ -18,7 +18,7 @@ serve: $(VENV)/.core ## Run the service on 127.0.0.1:8000, data in ./data
 test: servers ## Run all tests
 	$(BIN)/pytest $(ARGUMENTS)
 
-servers: $(VENV)/.dev ## Install what tests need beside Python, where it is missing: strace, Redis, Toxiproxy; wrk for make bench
+servers: $(VENV)/.dev ## Install the servers and tools that tests need beside Python, where they are missing
 	$(BIN)/python -m tests.tools.install
 
 check: $(VENV)/.dev ## Lint, format, types, architecture
