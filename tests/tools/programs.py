@@ -16,8 +16,8 @@ ETCD: Final = CACHE / "etcd-3.6.8" / "etcd"
 KUBERNETES_VERSION: Final = "1.36.3"
 KUBERNETES: Final = CACHE / f"kubernetes-{KUBERNETES_VERSION}"
 """A folder: kube-apiserver, kube-controller-manager, kube-scheduler; beside them `swagger.json`, the API's description,
-`crds/` that are installed, `described/`, kinds that only schemas need, and `stages/`, which tell kwok how a pod comes and
-goes."""
+`crds/` that are installed, `described/`, kinds that only schemas need, and `stages/`, by which kwok lets
+pods come and go."""
 COMMAND_LINES: Final = CACHE / "kubectl-2.0.1"
 HELM: Final = COMMAND_LINES / "helm" / "helm"
 KUBECTL: Final = COMMAND_LINES / "kubectl" / "kubectl"
