@@ -6,6 +6,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from service.__main__ import end_at_sigterm
 from service.commands.temporary import temporary_service
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -13,6 +14,7 @@ LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 def main() -> None:
     """Run Locust without a page, until the plan is over; exits as Locust does."""
+    end_at_sigterm()
     arguments = sys.argv[1:]
     with ExitStack() as stack:
         if "--host" not in arguments:

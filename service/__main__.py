@@ -49,9 +49,16 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # The first process of a container ignores signals that it has no handler for, and loading takes a second.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    end_at_sigterm()
     cli(prog_name="retrieval")
+
+
+def end_at_sigterm() -> None:
+    """Let SIGTERM unwind, so that nothing that a command has started outlives it.
+
+    The first process of a container would ignore it: such a one gets only signals that it has a handler for.
+    """
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 if __name__ == "__main__":

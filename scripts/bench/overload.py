@@ -1,9 +1,7 @@
 """Overload: twice what a process can compute, with the admission of searches and with a fixed limit and a long line."""
 
 import asyncio
-import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from scripts.bench.caches.load import WRK, has_wrk, request
+from scripts.bench.caches.load import has_wrk, request, run_wrk
 from scripts.bench.figures import Figure
 from tests.tools.running import SHARED_DATA, Running, running_service
 
@@ -25,11 +23,7 @@ a.MOST_WAITING = a.MOST_OF_ONE = 100_000
 a.Admission.__init__.__defaults__ = (a.Admission.__init__.__defaults__[0], 10.0)
 """
 """What stood there before: 64 at once, and the rest waits as long as the deadline."""
-SCRIPT = """
-local at = 0
-request = function() at = at %% #requests + 1 return requests[at] end
-delay = function() return %d end
-"""
+PAUSE = f"delay = function() return {PAUSE_MILLISECONDS} end"
 
 
 async def measure() -> list[Figure]:
@@ -74,15 +68,10 @@ def _changed(change: str) -> Iterator[None]:
 
 
 def _load(service: Running) -> None:
-    words = json.loads(httpx.get(f"{service.url}/collections/documents/documents?limit=100").text)["documents"]
-    titles = [document["title"] for document in words]
+    listed = httpx.get(f"{service.url}/collections/documents/documents?limit=100").json()["documents"]
+    titles = [document["title"] for document in listed]
     asked = [request({"query": f"{one} {other}"}, Cache_Control="no-store") for one in titles for other in titles[:40]]
-    quoted = ",\n".join('"' + "".join(f"\\{byte:03d}" for byte in one) + '"' for one in asked)
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f"requests = {{{quoted}}}\n{SCRIPT % PAUSE_MILLISECONDS}")
-        script.flush()
-        command = [str(WRK), "-t1", f"-c{CALLERS}", f"-d{SECONDS}s", "--timeout", "20s", "-s", script.name, service.url]
-        subprocess.run(command, check=True, capture_output=True)
+    run_wrk(service.port, asked, PAUSE, f"-c{CALLERS}", f"-d{SECONDS}s", "--timeout", "20s")
 
 
 def _figures(service: Running) -> dict[str, float]:

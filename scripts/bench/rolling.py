@@ -1,15 +1,12 @@
 """A rolling restart of three processes behind nginx, under a steady load: what fails, and how far throughput falls."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 
 from scripts.bench.figures import Figure
 from tests.cluster.steady import Steady
-from tests.tools.nginx import new_addresses, nginx_before
-from tests.tools.replicas import replicas, sharing
-from tests.tools.servers import redis_server
-from tests.tools.weaviate import weaviate_server
+from tests.tools.nginx import new_addresses
+from tests.tools.replicas import replicas_behind_nginx
 
 CALM_SECONDS = 5
 
@@ -18,17 +15,10 @@ async def measure() -> list[Figure]:
     """Restart each process once, the next when the one before is ready again."""
     with (
         tempfile.TemporaryDirectory() as temporary,
-        weaviate_server() as weaviate,
-        redis_server() as redis,
-        replicas(3, Path(temporary), sharing(weaviate, redis.url)) as processes,
-        nginx_before([process.address for process in processes]) as proxy,
+        replicas_behind_nginx(Path(temporary)) as (processes, proxy),
     ):
         load = Steady(proxy, new_addresses())
-        async with load.flowing():
-            await asyncio.sleep(CALM_SECONDS)
-            for process in processes:
-                await asyncio.to_thread(process.restart)
-                await asyncio.sleep(CALM_SECONDS)
+        await load.through_restarts(processes, CALM_SECONDS)
         lost = await load.lost()
     return [
         Figure("requests", load.requests),

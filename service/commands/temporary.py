@@ -1,7 +1,6 @@
 """A service of its own on temporary data: started, waited for, stopped, and its data removed."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +27,8 @@ class ServiceDidNotStart(RetrievalError):
 def temporary_service() -> Iterator[Client]:
     """Run a service with default settings on a free port; raises ServiceDidNotStart.
 
-    Where the block ends by an error of the product, the service's log goes to standard error first.
+    It ends with the block, which SIGTERM has to unwind: `end_at_sigterm` sees to that. Where the block ends by an
+    error of the product, the service's log goes to standard error first.
     """
     with tempfile.TemporaryDirectory(prefix="retrieval-demo-") as folder, (Path(folder) / "log").open("wb") as log:
         address = f"127.0.0.1:{_free_port()}"
@@ -42,7 +42,7 @@ def temporary_service() -> Iterator[Client]:
         command = [sys.executable, "-m", "service", "serve"]
         process = subprocess.Popen(command, env=environment, stderr=log)  # noqa: S603  # our own interpreter and package
         try:
-            with Client(f"http://{address}") as client, _ended_by_sigterm():
+            with Client(f"http://{address}") as client:
                 _wait_ready(client, process)
                 yield client
         except RetrievalError:
@@ -69,16 +69,6 @@ def _wait_ready(client: Client, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise ServiceDidNotStart("The service did not become ready; its log stands above.")
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Make SIGTERM unwind, so that the service and its data do not outlive this process."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

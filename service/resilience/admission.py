@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from statistics import median
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from service.errors import Overloaded
 from service.resilience.places import Full, Late, Places
@@ -32,7 +32,7 @@ SMOOTHING: Final = 0.2
 """Part of the way that the limit goes to what the last computations suggest."""
 
 Reason = Literal["queue_full", "queue_timeout"]
-REASONS: Final[tuple[Reason, ...]] = ("queue_full", "queue_timeout")
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 
 class Limit:

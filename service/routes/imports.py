@@ -78,11 +78,9 @@ async def import_body(
     kind: Kind,
 ) -> Response[Any]:
     """Import what the body holds: one object, an array of them, or NDJSON of any length, read as it arrives."""
-    if _media_type(request, "content-type") != NDJSON:
-        elements = _elements(await bounded_body(request.stream()))
-        return await import_lines(request, services, tenant, name, kind, elements)
-    ending = Ending(services.stopping)
-    lines = lines_of(ending.pieces(request.stream()), LARGEST_BODY)
+    ending, body = Ending(services.stopping), request.stream()
+    is_lines = _media_type(request, "content-type") == NDJSON
+    lines = lines_of(ending.pieces(body), LARGEST_BODY) if is_lines else _elements(await bounded_body(body))
     return await import_lines(request, services, tenant, name, kind, lines, ending)
 
 

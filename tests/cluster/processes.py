@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.tools.replicas import started
 from tests.tools.running import _wait_ready, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -71,12 +71,6 @@ def shared_processes(
         "RETRIEVAL_LOG_LEVEL": "warning",
         **environment,
     }
-    processes = [SharedProcess(place, whole, directory / f"{name}-{place}.log") for place in range(number)]
-    try:
-        with ThreadPoolExecutor(number) as pool:
-            for _ in pool.map(SharedProcess.start, processes):
-                pass
+    logs = [directory / f"{name}-{place}.log" for place in range(number)]
+    with started([SharedProcess(place, whole, log) for place, log in enumerate(logs)]) as processes:
         yield processes
-    finally:
-        for process in processes:
-            process.kill()

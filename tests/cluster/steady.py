@@ -6,13 +6,14 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
 from tests.cluster.load import content, topic
 from tests.tools.nginx import RunningNginx
+from tests.tools.replicas import Replica
 
 SEARCHERS = 10
 JSON, NDJSON = "application/json", "application/x-ndjson"
@@ -57,6 +58,14 @@ class Steady:
             finally:
                 is_over.set()
                 await asyncio.gather(*tasks)
+
+    async def through_restarts(self, processes: Sequence[Replica], calm_seconds: float) -> None:
+        """Keep asking while each process is restarted once, the next when the one before is ready again."""
+        async with self.flowing():
+            await asyncio.sleep(calm_seconds)
+            for process in processes:
+                await asyncio.to_thread(process.restart)
+                await asyncio.sleep(calm_seconds)
 
     async def lost(self) -> list[str]:
         """Return the documents that were acknowledged and are not there."""

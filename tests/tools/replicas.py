@@ -9,11 +9,28 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
+from scripts.nginx.settings import Ingress
+from tests.tools.nginx import RunningNginx, nginx_before
 from tests.tools.running import _wait_ready, free_port
-from tests.tools.weaviate import RunningNode, settings_of
+from tests.tools.servers import redis_server
+from tests.tools.weaviate import RunningNode, settings_of, weaviate_server
 
 LONGEST_STOP_SECONDS = 30
+
+
+class Process(Protocol):
+    """What is started, and killed."""
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+
+    def kill(self) -> None:
+        """End it at once, if it runs."""
+
+
+Startable = TypeVar("Startable", bound=Process)
 
 
 class Replica:
@@ -81,15 +98,35 @@ class Replica:
 def replicas(number: int, directory: Path, environment: dict[str, str] | None = None) -> Iterator[list[Replica]]:
     """Run so many processes; names in `environment` are whole."""
     whole = os.environ | {"RETRIEVAL_LOG_LEVEL": "warning"} | (environment or {})
-    processes = [Replica(place, directory / f"replica-{place}", whole) for place in range(number)]
+    with started([Replica(place, directory / f"replica-{place}", whole) for place in range(number)]) as processes:
+        yield processes
+
+
+@contextmanager
+def started(processes: list[Startable]) -> Iterator[list[Startable]]:
+    """Start processes side by side, and kill what runs of them in the end."""
     try:
-        with ThreadPoolExecutor(number) as pool:
-            for _ in pool.map(Replica.start, processes):
+        with ThreadPoolExecutor(len(processes)) as pool:
+            for _ in pool.map(lambda process: process.start(), processes):
                 pass
         yield processes
     finally:
         for process in processes:
             process.kill()
+
+
+@contextmanager
+def replicas_behind_nginx(
+    directory: Path, ingress: Ingress | None = None
+) -> Iterator[tuple[list[Replica], RunningNginx]]:
+    """Run three processes that share a Weaviate and a Redis, behind nginx."""
+    with (
+        weaviate_server() as weaviate,
+        redis_server() as redis,
+        replicas(3, directory, sharing(weaviate, redis.url)) as processes,
+        nginx_before([process.address for process in processes], ingress) as proxy,
+    ):
+        yield processes, proxy
 
 
 def sharing(weaviate: RunningNode, redis_url: str) -> dict[str, str]:

@@ -21,12 +21,14 @@ STATUS = re.compile(rb"\r\ncache-status: *([^\r]*)", re.IGNORECASE)
 REDIS = re.compile(rb"\r\nserver-timing:[^\r]*\bredis;dur=([0-9.]+)", re.IGNORECASE)
 WRK = shutil.which("wrk")
 MOST_TRIES = 10
-COUNT_UP = """
+IN_TURN = """
 local at = 0
 request = function()
   at = at % #requests + 1
   return requests[at]
 end
+"""
+COUNT_UP = """
 done = function(summary, latency)
   local failed = 0
   for _, number in pairs(summary.errors) do failed = failed + number end
@@ -173,17 +175,22 @@ def _answers(port: int, pending: Iterator[bytes], callers: int, pause: Callable[
 
 def wrk(port: int, requests: Sequence[bytes], connections: int, seconds: int) -> Counted:
     """Send the requests again and again with wrk; raises RuntimeError where an answer is no 200."""
-    quoted = ",\n".join('"' + "".join(f"\\{byte:03d}" for byte in one) + '"' for one in requests)
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f"requests = {{{quoted}}}\n{COUNT_UP}")
-        script.flush()
-        command = [str(WRK), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, f"http://127.0.0.1:{port}"]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    printed = run_wrk(port, requests, COUNT_UP, f"-c{connections}", f"-d{seconds}s")
     found = json.loads(printed.splitlines()[-1])
     counted = Counted(**found)
     if counted.failed:
         raise RuntimeError(f"{counted.failed} of {counted.requests} answers were errors")
     return counted
+
+
+def run_wrk(port: int, requests: Sequence[bytes], script: str, *options: str) -> str:
+    """Send the requests in turn, with what else a script in Lua says; returns what wrk printed."""
+    quoted = ",\n".join('"' + "".join(f"\\{byte:03d}" for byte in one) + '"' for one in requests)
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(f"requests = {{{quoted}}}\n{IN_TURN}{script}")
+        file.flush()
+        command = [str(WRK), "-t1", *options, "-s", file.name, f"http://127.0.0.1:{port}"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def has_wrk(skipped: str) -> bool:

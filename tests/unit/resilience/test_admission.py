@@ -127,6 +127,16 @@ async def test_a_tenant_who_asks_without_end_does_not_keep_another_waiting() -> 
     assert done.index("quiet") <= 2 * FIRST + 2
 
 
+async def known() -> tuple[Admission, Clock]:
+    """Return an admission that knows what a search takes while it is quiet: 5 ms by the clock."""
+    clock = Clock()
+    admission = Admission(clock)
+    for _ in range(SAMPLES):
+        async with admission.turn("tenant"):
+            clock.now += 0.005
+    return admission, clock
+
+
 async def broken_off(admission: Admission, clock: Clock, seconds: float) -> None:
     with suppress(asyncio.CancelledError):
         async with admission.turn("tenant"):
@@ -135,22 +145,14 @@ async def broken_off(admission: Admission, clock: Clock, seconds: float) -> None
 
 
 async def test_searches_that_end_at_their_deadline_lower_the_limit() -> None:
-    clock = Clock()
-    admission = Admission(clock)
-    for _ in range(SAMPLES):
-        async with admission.turn("tenant"):
-            clock.now += 0.005
+    admission, clock = await known()
     for _ in range(2 * SAMPLES):
         await broken_off(admission, clock, 10)
     assert admission.limit < FIRST
 
 
 async def test_callers_who_leave_early_teach_nothing() -> None:
-    clock = Clock()
-    admission = Admission(clock)
-    for _ in range(SAMPLES):
-        async with admission.turn("tenant"):
-            clock.now += 0.005
+    admission, clock = await known()
     for _ in range(10 * SAMPLES):
         await broken_off(admission, clock, 0.001)
     assert admission.limit == FIRST
