@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
+import gevent  # type: ignore[import-untyped]  # Locust's
 import httpx
 from locust import FastHttpUser, LoadTestShape, between, events, task
 from locust.argument_parser import LocustArgumentParser
@@ -55,18 +57,26 @@ class RetrievalUser(FastHttpUser):
 
 
 class Ramp(LoadTestShape):
-    """The stages of the plan."""
+    """The stages of the plan. SIGTERM ends them early: Locust's own handler comes only after them."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Locust's
+        self._is_over = False
+        gevent.signal_handler(signal.SIGTERM, self._end)
 
     def tick(self) -> tuple[int, float] | None:
         """Return how many users there are to be now, and how many may start in a second."""
         options = self.runner.environment.parsed_options if self.runner else None
-        if options is None:
+        if options is None or self._is_over:
             return None
         if options.steady:
             return options.peak, options.peak
         seconds: float = self.get_run_time()  # type: ignore[no-untyped-call]  # Locust's
         users = plan.users_at(seconds, options.peak, options.stretch)
         return None if users is None else (users, max(10.0, options.peak / 5))
+
+    def _end(self) -> None:
+        self._is_over = True
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's
