@@ -113,7 +113,7 @@ async def open_weaviate(
             )
         versions = RedisVersions(redis, follower, writes=settings.writes_without_redis)
         stack.push_async_callback(versions.close)
-        yield VersionedStore(store, versions), SharedVersions(versions, settings.settling_seconds)
+        yield VersionedStore(store, versions), SharedVersions(versions, settings.settling_seconds, store.lags)
 
 
 OpenStore = Callable[[Settings, int, Link | None, Telemetry], AbstractAsyncContextManager[tuple[Store, Freshness]]]

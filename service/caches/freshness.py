@@ -1,6 +1,7 @@
 """Whether the version that a process knows of a collection is the current one."""
 
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from service.caches.base import ledger_name
@@ -8,7 +9,7 @@ from service.caches.ledgers import RedisVersions
 from service.models import Collection
 
 SETTLED_TTL_SECONDS: Final = 5.0
-"""Of a result computed while replicas may lag behind a write."""
+"""Of a result computed while a copy may have answered that lags behind a write."""
 
 
 class Freshness(Protocol):
@@ -48,11 +49,12 @@ class OwnVersions:
 
 
 class SharedVersions:
-    """Of a store that many processes share: Redis keeps the versions."""
+    """Of a store that many processes share: Redis keeps the versions. `lags` tells of copies that missed writes."""
 
-    def __init__(self, versions: RedisVersions, settling_seconds: float) -> None:
+    def __init__(self, versions: RedisVersions, settling_seconds: float, lags: Callable[[], bool] = bool) -> None:
         self._versions = versions
         self._settling_seconds = settling_seconds
+        self._lags = lags
 
     def is_confirmed(self, collection: Collection) -> bool:
         return self._versions.current(ledger_name(collection.tenant, collection.name)) == collection.version
@@ -63,7 +65,8 @@ class SharedVersions:
 
     def most_ttl_seconds(self, collection: Collection) -> float:
         raised = self._versions.raised(ledger_name(collection.tenant, collection.name))
-        return SETTLED_TTL_SECONDS if time.monotonic() - raised < self._settling_seconds else float("inf")
+        is_settled = time.monotonic() - raised >= self._settling_seconds and not self._lags()
+        return float("inf") if is_settled else SETTLED_TTL_SECONDS
 
     async def outlast(self, collection: Collection) -> None:
         await self._versions.outlast(ledger_name(collection.tenant, collection.name))

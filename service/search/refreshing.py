@@ -129,13 +129,16 @@ class Refreshing:
         before = await self._store.collection(addressed.tenant, addressed.name)
         if before is None:
             return None
-        # A replica may lag behind a write of a moment ago.
-        is_settled = self._freshness.is_confirmed(before) and self._freshness.most_ttl_seconds(before) == float("inf")
+        was_settled = self._is_settled(before)
         total, fields = await take(self._store, before, [*watched.fields], _Breath().draw)
         after = await self._store.collection(addressed.tenant, addressed.name)
-        is_proof = is_settled and after is not None and after.version == before.version
-        is_proof = is_proof and self._freshness.is_confirmed(before)
+        is_still = after is not None and after.version == before.version
+        is_proof = is_still and was_settled and self._is_settled(before)
         return Statistics(before.version, total, fields, is_proof)
+
+    def _is_settled(self, collection: Collection) -> bool:
+        """Whether no copy that is read lags behind a write."""
+        return self._freshness.is_confirmed(collection) and self._freshness.most_ttl_seconds(collection) == float("inf")
 
 
 def _serves(statistics: Statistics | None, collection: Collection, fields: AbstractSet[str]) -> bool:

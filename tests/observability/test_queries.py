@@ -16,6 +16,8 @@ from tests.tools.servers import wait_until
 from tests.tools.weaviate import RunningNode
 
 LOAD_SECONDS = 15
+PATIENCE_SECONDS = 60
+"""Of a rate, which needs an event between two scrapes of a series: the first of its kind makes the series alone."""
 QUERIES = [
     pytest.param(query.expression, id=f"{page.name}: {panel.title} {number}")
     for page in PAGES
@@ -39,8 +41,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory, weaviate: RunningNode) -> Ite
             redis.freeze()
         try:
             open_breakers = 'count(retrieval_breaker_open{dependency="redis"} == 1) == 3'
-            running.prometheus.wait_for(open_breakers, 60)
-            wait_until(lambda: has_data(running, 'ALERTS{alertname="RetrievalRedisDown"}', JOBS[0]), 60)
+            running.prometheus.wait_for(open_breakers, PATIENCE_SECONDS)
+            wait_until(lambda: has_data(running, 'ALERTS{alertname="RetrievalRedisDown"}', JOBS[0]), PATIENCE_SECONDS)
             yield running
         finally:
             for redis in running.redis.values():
@@ -68,7 +70,7 @@ def has_data(seen: Watched, expression: str, job: str) -> bool:
 
 @pytest.mark.parametrize("expression", OWN)
 def test_a_panel_shows_data(seen: Watched, expression: str) -> None:
-    assert any(has_data(seen, expression, job) for job in JOBS)
+    wait_until(lambda: any(has_data(seen, expression, job) for job in JOBS), PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -76,7 +78,7 @@ def test_a_rule_has_values_to_compare(seen: Watched, rule: Rule) -> None:
     for operand in operands(rule.expression) if rule.is_alert else [rule.expression]:
         if not names_in(operand) & FOREIGN:
             hastened = re.sub(r"\[\w+:5m\]", "[1m:1s]", operand)  # a test is over before a step of five minutes
-            assert has_data(seen, hastened, JOBS[0]), operand
+            wait_until(lambda query=hastened: has_data(seen, query, JOBS[0]), PATIENCE_SECONDS)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("expression", [*QUERIES, *EXPRESSIONS])

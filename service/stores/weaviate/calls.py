@@ -63,6 +63,11 @@ class Calls:
         self._nodes = nodes
         self._level = LEVELS[consistency]
 
+    @property
+    def have_misled(self) -> bool:
+        """Whether answers of the last minute may lack what was acknowledged."""
+        return self._nodes.have_misled
+
     async def nearest(
         self, name: str, tenant: str, vector: Vector, limit: int, where: base.Filters | None
     ) -> list[Match]:

@@ -57,6 +57,7 @@ class Node:
         self._silent_since = math.inf
         self._misses = 0
         self._behind_until = -math.inf
+        self._answers_behind = False
 
     @property
     def is_behind(self) -> bool:
@@ -66,6 +67,11 @@ class Node:
         nodes late: what is written through it then, Weaviate 1.39 acknowledges though no other node has it.
         """
         return self._clock() < self._behind_until
+
+    @property
+    def has_misled(self) -> bool:
+        """Whether it is behind and was asked all the same, as no other was well."""
+        return self._answers_behind and self.is_behind
 
     @property
     def in_flight(self) -> int:
@@ -86,6 +92,7 @@ class Node:
     def answered(self) -> None:
         """Note a call that was answered, well or with a refusal."""
         self._answered_at = self._clock()
+        self._answers_behind = self.is_behind
         self._silent_since = math.inf
         self.breaker.succeeded()
 

@@ -76,6 +76,11 @@ class Nodes:
         return sum(node.in_flight for node in self.nodes)
 
     @property
+    def have_misled(self) -> bool:
+        """Whether answers of the last minute may lack what was acknowledged."""
+        return any(node.has_misled for node in self.nodes)
+
+    @property
     def is_open(self) -> bool:
         """Whether all nodes are left alone."""
         return all(node.breaker.is_open for node in self.nodes)

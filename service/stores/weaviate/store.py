@@ -37,6 +37,10 @@ class WeaviateStore:
         self._analyser = Analyser()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    def lags(self) -> bool:
+        """Whether what was read lately may lack what was acknowledged: a copy answered that had been away."""
+        return self._replication > 1 and self._calls.have_misled
+
     async def collections(self, tenant: str) -> list[Collection]:
         try:
             return await self._catalog.entries(tenant)

@@ -44,6 +44,7 @@ class Counting(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.begun = 0
+        self.begins = asyncio.Event()
         self.writes: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -52,6 +53,7 @@ class Counting(MemoryStore):
     async def count(self, collection: Collection, where: Filter | None) -> int:
         if where is None:
             self.begun += 1
+            self.begins.set()
             await self.gate.wait()
             if self.fails:
                 raise StoreUnavailable("out")
@@ -161,6 +163,18 @@ async def test_where_the_version_is_in_doubt_or_replicas_may_lag_they_are_no_pro
     freshness.confirmed = doubt != "unconfirmed"
     freshness.ttl_seconds = 5.0 if doubt == "unsettled" else float("inf")
     assert not (await taken(Refreshing(store, freshness), collection, "status")).is_proof
+
+
+async def test_where_replicas_begin_to_lag_while_they_are_taken_they_are_no_proof() -> None:
+    store, freshness = Counting(), Freshness()
+    collection = await filled(store)
+    refreshing = Refreshing(store, freshness)
+    store.gate.clear()
+    refreshing.known(collection, {"status"})
+    await store.begins.wait()
+    freshness.ttl_seconds = 5.0
+    store.gate.set()
+    assert not (await taken(refreshing, collection, "status")).is_proof
 
 
 async def test_a_caller_who_has_seen_something_newer_is_given_no_proof() -> None:

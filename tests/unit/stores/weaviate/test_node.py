@@ -89,7 +89,13 @@ async def test_a_node_that_was_away_is_used_where_no_other_is_well() -> None:
     async def call(node: Node, _: float) -> str:
         return node.address
 
-    assert await Nodes(nodes, clock=clock).read(call) == "a"
+    every = Nodes(nodes, clock=clock)
+    assert not every.have_misled
+    assert await every.read(call) == "a"
+    assert every.have_misled
+    clock.now += REPAIR_SECONDS
+    assert await every.read(call) == "a"
+    assert not every.have_misled
 
 
 @pytest.mark.anyio
