@@ -136,6 +136,11 @@ def check_listen(settings: Settings) -> None:
 
 def check_weaviate(settings: Settings) -> None:
     """Raise InvalidSettings where an address of Weaviate cannot be one."""
+    if "@" in settings.weaviate_url + settings.weaviate_grpc_address:
+        raise InvalidSettings(
+            f"{PREFIX}WEAVIATE_URL and {PREFIX}WEAVIATE_GRPC_ADDRESS take no user and password; "
+            f"give the key in {PREFIX}WEAVIATE_API_KEY."
+        )
     for url in settings.weaviate_urls:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not _is_address(parts.netloc, needs_port=False):

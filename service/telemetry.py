@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import get_args
 
 from opentelemetry import propagate, trace
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
@@ -12,6 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from service.machine import memory_limit
+from service.models import Strategy
 from service.timings import Recent, Timing
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
@@ -20,6 +23,7 @@ RUNNING_STAGES: ContextVar["Stages | None"] = ContextVar("stages", default=None)
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 FRACTIONS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 RATIOS = (0.1, 0.25, 0.5, 0.8, 0.95, 1.05, 1.25, 2, 4, 10)
+IMPORT_OUTCOMES = ("created", "updated", "unchanged", "superseded", "failures")
 STAGES = ("embed", "vector", "keyword", "fuse", "redis")
 BUSY_ROUTES = (
     "/search",
@@ -53,7 +57,7 @@ class Telemetry:
             self._by_status |= {(route, status): self._requests.labels(route, str(status)) for status in ALWAYS_THERE}
         self._add_searches()
         self._add_plans()
-        ProcessCollector(registry=self.registry)
+        self._add_process()
         self.active = 0
         """Requests and streams in progress."""
         self.add_source(
@@ -65,6 +69,8 @@ class Telemetry:
             ["outcome"],
             registry=self.registry,
         )
+        for outcome in IMPORT_OUTCOMES:
+            self.imports.labels(outcome)
         self.passages = Gauge(
             "retrieval_passages",
             "Passages in the 50 largest collections; the rest are other",
@@ -76,6 +82,16 @@ class Telemetry:
             "Whether the last call to the dependency succeeded",
             ["dependency"],
             registry=self.registry,
+        )
+
+    def _add_process(self) -> None:
+        ProcessCollector(registry=self.registry)
+        self.add_source(
+            "retrieval_memory_limit_bytes",
+            "Memory that the container may use, where it has a limit",
+            [],
+            lambda: [((), limit)] if (limit := memory_limit()) is not None else [],
+            is_counter=False,
         )
 
     def _add_searches(self) -> None:
@@ -90,7 +106,7 @@ class Telemetry:
         self._answers = {tier: answers.labels(tier or "none") for tier in ("memory", "redis", None)}
 
     def _add_plans(self) -> None:
-        self.plans: dict[str, int] = {}
+        self.plans = dict.fromkeys(get_args(Strategy), 0)
         """Searches by strategy."""
         self.add_source(
             "retrieval_plan",
@@ -144,7 +160,7 @@ class Telemetry:
 
     def observe_plan(self, strategy: str, fraction: float | None) -> None:
         """Take note of a plan, and of the part of the collection that its filter is taken to let through."""
-        self.plans[strategy] = self.plans.get(strategy, 0) + 1
+        self.plans[strategy] += 1
         if fraction is not None:
             self._fractions.observe(fraction)
 

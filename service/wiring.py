@@ -41,7 +41,7 @@ from service.search.warming import Warmer
 from service.settings import Settings
 from service.stores.base import Store
 from service.stores.census import Census
-from service.stores.embedded import open_embedded_store
+from service.stores.embedded import export_room, open_embedded_store
 from service.stores.versioned import VersionedStore
 from service.telemetry import Telemetry
 
@@ -83,6 +83,7 @@ async def open_store(
         return
     index_at = settings.embedded_index_at
     async with open_embedded_store(settings.data_dir, dimensions=dimensions, index_at=index_at) as store:
+        export_room(settings.data_dir, telemetry)
         yield store, OwnVersions()
 
 
@@ -140,6 +141,7 @@ async def open_services(
         services = join_services(settings, telemetry, access, store, freshness, pool, embedder, link, caches, stopping)
         stack.push_async_callback(services.reindexer.close)
         stack.push_async_callback(services.planning.close)
+        stack.push_async_callback(services.census.close)
         await services.warmer.warm(await services.warmer.hottest())
         if caches and settings.warm_queries:
             await stack.enter_async_context(services.warmer.saving())

@@ -21,11 +21,10 @@ from service.ingest.streams import Line, lines_of
 from service.models import Kind
 from service.routes.problems import MEDIA_TYPE, Problem, headers_of_problem, problem_of
 from service.routes.requests import LARGEST_BODY, ServiceRequest, bounded_body, decode_json
-from service.telemetry import REQUEST_ID, Telemetry
+from service.telemetry import IMPORT_OUTCOMES, REQUEST_ID, Telemetry
 from service.wiring import Services
 
 NDJSON = "application/x-ndjson"
-OUTCOMES = ("created", "updated", "unchanged", "superseded", "failures")
 
 
 @dataclass
@@ -128,7 +127,7 @@ def _elements(body: bytes) -> AsyncIterator[Line]:
 
 
 async def _counted(reports: AsyncGenerator[ImportReport], telemetry: Telemetry) -> AsyncGenerator[ImportReport]:
-    counted = dict.fromkeys(OUTCOMES, 0)
+    counted = dict.fromkeys(IMPORT_OUTCOMES, 0)
     async with aclosing(reports):
         async for report in reports:
             for outcome, before in counted.items():

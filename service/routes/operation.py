@@ -1,5 +1,6 @@
 """`/health`, `/metrics`: what platforms and SREs ask."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -9,12 +10,11 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 from msgspec.structs import replace
 
+from service.caches.opening import Link
 from service.errors import RedisUnavailable, Stopping, StoreUnavailable, SwitchedOff
 from service.models import DEFAULT_TENANT
 from service.routes.problems import documented_open
 from service.wiring import Services
-
-LARGEST_COLLECTIONS = 50
 
 
 class DependencyHealth(Struct, frozen=True):
@@ -44,12 +44,11 @@ class Alive(Struct, frozen=True):
 async def health(services: NamedDependency[Services]) -> Health:
     """Say of each dependency whether it is up; always 200, for people and dashboards."""
     is_left_alone = services.telemetry.is_left_alone
-    store = await _answers(lambda: services.store.collections(DEFAULT_TENANT))
+    store = await _store_answers(services)
     dependencies = {"store": replace(store, breaker="open" if is_left_alone(services.settings.store) else "closed")}
     if services.link:
-        redis = services.link.redis
-        answers = await _answers(lambda: redis.run("health", ("PING",)))
-        dependencies["redis"] = replace(answers, breaker="open" if is_left_alone("redis") else "closed")
+        redis = await _redis_answers(services.link)
+        dependencies["redis"] = replace(redis, breaker="open" if is_left_alone("redis") else "closed")
     is_up = all(dependency.up for dependency in dependencies.values())
     return Health("ok" if is_up else "degraded", dependencies, "on" if services.caches else "off")
 
@@ -73,8 +72,7 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Return the metrics in Prometheus' text format."""
     if not services.settings.metrics_enabled:
         raise SwitchedOff("Metrics are switched off by RETRIEVAL_METRICS_ENABLED.")
-    await services.census.take()
-    await _measure_redis(services)
+    await asyncio.gather(services.census.take(), _measure_dependencies(services))
     content, content_type = services.telemetry.exposition()
     # Litestar adds the charset once more where one is given.
     return Response(content, media_type=content_type.removesuffix("; charset=utf-8"))
@@ -90,8 +88,16 @@ async def _answers(call: Callable[[], Awaitable[object]]) -> DependencyHealth:
     return DependencyHealth(is_up, round((time.perf_counter() - start) * 1000, 3))
 
 
-async def _measure_redis(services: Services) -> None:
+async def _measure_dependencies(services: Services) -> None:
+    gauge = services.telemetry.dependency_up
+    gauge.labels("store").set((await _store_answers(services)).up)
     if services.link:
-        redis = services.link.redis
-        answers = await _answers(lambda: redis.run("health", ("PING",)))
-        services.telemetry.dependency_up.labels("redis").set(answers.up)
+        gauge.labels("redis").set((await _redis_answers(services.link)).up)
+
+
+async def _store_answers(services: Services) -> DependencyHealth:
+    return await _answers(lambda: services.store.collections(DEFAULT_TENANT))
+
+
+async def _redis_answers(link: Link) -> DependencyHealth:
+    return await _answers(lambda: link.redis.run("health", ("PING",)))

@@ -38,6 +38,7 @@ def test_metrics_count_what_happened(client: httpx.Client) -> None:
         r'retrieval_passages\{collection="planets"\} 3',
         r'retrieval_import_documents_total\{outcome="created"\} [1-9]',
         r'retrieval_dependency_up\{dependency="store"\} 1',
+        r"retrieval_data_free_bytes [1-9]",
         r"active_connections 1",
     ]:
         assert re.search(pattern, exposed), pattern

@@ -55,9 +55,20 @@ def in_words(environment: dict[str, str]) -> dict[str, str]:
     return {name.removeprefix("RETRIEVAL_").lower(): value for name, value in environment.items()}
 
 
+async def metrics(client: httpx.AsyncClient) -> list[str]:
+    return (await client.get("/metrics")).text.splitlines()
+
+
 async def open_breakers(client: httpx.AsyncClient) -> list[str]:
-    lines = (await client.get("/metrics")).text.splitlines()
-    return [line for line in lines if line.startswith("retrieval_breaker_open") and line.endswith(" 1.0")]
+    return [
+        line for line in await metrics(client) if line.startswith("retrieval_breaker_open") and line.endswith(" 1.0")
+    ]
+
+
+async def is_up(client: httpx.AsyncClient) -> float:
+    """Return what an alert sees of Weaviate."""
+    (line,) = [one for one in await metrics(client) if one.startswith('retrieval_dependency_up{dependency="store"}')]
+    return float(line.rpartition(" ")[2])
 
 
 async def until_all_are_used(client: httpx.AsyncClient) -> None:
@@ -110,8 +121,10 @@ async def test_without_any_node_what_is_cached_is_served_and_the_rest_is_refused
         assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE
         assert int(refused.headers["retry-after"]) >= 1
     await until_left_alone(client)
+    assert await is_up(client) == 0
     await asyncio.to_thread(restart, cluster.nodes)
     await until_all_are_used(client)
+    assert await is_up(client) == 1
     deadline = time.monotonic() + REPAIR_SECONDS
     while found_in(found := await client.post("/search", json=new)) != ["b", "a"]:
         assert time.monotonic() < deadline, found.text

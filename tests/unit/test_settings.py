@@ -51,6 +51,14 @@ def test_a_bad_value_stops_the_start_and_is_named(name: str, value: str) -> None
         load_settings({PREFIX + name: value})
 
 
+@pytest.mark.parametrize("name", ["RETRIEVAL_WEAVIATE_URL", "RETRIEVAL_WEAVIATE_GRPC_ADDRESS"])
+def test_a_password_in_an_address_is_refused_and_not_told(name: str) -> None:
+    environment = {"RETRIEVAL_STORE": "weaviate", name: "http://user:s3cr3t@127.0.0.1:8080"}
+    with pytest.raises(InvalidSettings, match="RETRIEVAL_WEAVIATE_API_KEY") as refused:
+        load_settings(environment)
+    assert "s3cr3t" not in str(refused.value)
+
+
 def test_weaviate_may_have_several_nodes() -> None:
     settings, _ = load_settings(
         {

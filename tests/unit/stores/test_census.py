@@ -16,15 +16,18 @@ pytestmark = pytest.mark.anyio
 
 
 class CountedStore(MemoryStore):
-    """Takes a second for each count, loses a collection meanwhile, and fails when told to."""
+    """Takes a second for each count, waits when told to, loses a collection meanwhile, and fails when told to."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.counts = 0
         self.is_down = False
+        self.gate = asyncio.Event()
+        self.gate.set()
         self._clock = clock
 
     async def size(self, collection: Collection) -> CollectionSize:
+        await self.gate.wait()
         self.counts += 1
         self._clock.now += 1
         await asyncio.sleep(0)
@@ -64,12 +67,35 @@ async def test_whoever_asks_again_at_once_gets_what_was_counted() -> None:
     assert store.counts == 2
 
 
-async def test_a_store_that_does_not_answer_is_down_until_it_does() -> None:
+async def test_what_was_counted_stays_where_the_store_fails_meanwhile() -> None:
     census, store, telemetry, clock = await census_of("here")
-    store.is_down = True
     await census.take()
-    assert 'retrieval_dependency_up{dependency="store"} 0.0' in exposed(telemetry)
-    store.is_down = False
+    store.is_down = True
     clock.now += PAUSE
     await census.take()
-    assert 'retrieval_dependency_up{dependency="store"} 1.0' in exposed(telemetry)
+    assert store.counts == 2
+    assert 'retrieval_passages{collection="here"} 0.0' in exposed(telemetry)
+
+
+async def test_a_long_count_goes_on_while_a_scrape_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    census, store, telemetry, _ = await census_of("here")
+    monkeypatch.setattr("service.stores.census.MOMENT_SECONDS", 0.01)
+    store.gate.clear()
+    await census.take()
+    await census.take()
+    assert 'collection="here"' not in exposed(telemetry)
+    monkeypatch.undo()
+    store.gate.set()
+    await census.take()
+    assert 'retrieval_passages{collection="here"} 0.0' in exposed(telemetry)
+    assert store.counts == 1
+
+
+async def test_a_count_ends_with_the_service() -> None:
+    census, store, _, _ = await census_of("here")
+    store.gate.clear()
+    taking = asyncio.create_task(census.take())
+    await asyncio.sleep(0)
+    await census.close()
+    await asyncio.wait_for(taking, 1)
+    assert not store.counts
