@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 readonly SECRETS=compose/secrets
 readonly KEY_FILE=$SECRETS/admin.key
 readonly CERTIFICATE=$SECRETS/tls/tls.crt
+readonly CERTIFICATE_KEY=$SECRETS/tls/tls.key
+readonly LAST_SECONDS=$((30 * 24 * 3600)) # of a certificate: time to put another in its place
 
 usage() {
     cat <<END
@@ -46,11 +48,26 @@ run() {
 
 needs() { command -v "$1" >/dev/null || fail "$1 is missing: $2"; }
 
-# setting NAME DEFAULT: as compose.yaml has it, from the environment or .env.
+# setting NAME DEFAULT: as compose.yaml has it, from the environment or .env, whose lines may be quoted, or end in CR.
 setting() {
     local value=${!1:-}
-    [[ -n $value || ! -r .env ]] || value=$(sed -n "s/^$1=//p" .env)
+    if [[ -z $value && -r .env ]]; then
+        value=$(sed -n "s/^$1=//p" .env | tail -n 1)
+        value=${value%$'\r'}
+        case $value in \"*\" | \'*\') value=${value:1:${#value}-2} ;; esac
+    fi
     printf '%s' "${value:-$2}"
+}
+
+# Where the proxy is reached from this machine.
+address() {
+    local given
+    given=$(setting HTTPS_ADDRESS 0.0.0.0)
+    case $given in
+    0.0.0.0) printf 127.0.0.1 ;;
+    "[::]") printf '[::1]' ;;
+    *) printf '%s' "$given" ;;
+    esac
 }
 
 random_password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -81,14 +98,32 @@ make_folders() {
     run chmod 755 "$SECRETS/keys" "$SECRETS/tls"
 }
 
+# The certificate comes last: while there is none, another run makes both.
+write_certificate() {
+    local names=DNS:localhost,IP:127.0.0.1 ip said
+    ip=$(address | tr -d '[]')
+    [[ $ip == 127.0.0.1 ]] || names+=,IP:$ip
+    said=$(openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj /CN=localhost -addext "subjectAltName=$names" \
+        -keyout "$CERTIFICATE_KEY.new" -out "$CERTIFICATE.new" 2>&1) || fail "no certificate was made: $said"
+    chmod 644 "$CERTIFICATE.new" "$CERTIFICATE_KEY.new"
+    mv "$CERTIFICATE_KEY.new" "$CERTIFICATE_KEY"
+    mv "$CERTIFICATE.new" "$CERTIFICATE"
+}
+
 make_certificate() {
     [[ -e $CERTIFICATE ]] && return
     needs openssl "it makes the certificate; or put tls.crt and tls.key into $SECRETS/tls"
     say "Certificate: self-signed, in $SECRETS/tls; put one that callers trust in its place"
-    run openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
-        -keyout "$SECRETS/tls/tls.key" -out "$CERTIFICATE" 2>/dev/null
-    run chmod 644 "$CERTIFICATE" "$SECRETS/tls/tls.key"
+    run write_certificate
+}
+
+tell_of_expiry() {
+    local end
+    [[ -r $CERTIFICATE ]] && command -v openssl >/dev/null || return 0
+    openssl x509 -noout -checkend $LAST_SECONDS -in "$CERTIFICATE" >/dev/null 2>&1 && return
+    end=$(openssl x509 -noout -enddate -in "$CERTIFICATE" 2>/dev/null) || return 0
+    printf 'deploy.sh: %s runs out on %s: put another in its place, or delete it and deploy; then %s\n' \
+        "$CERTIFICATE" "${end#notAfter=}" "docker compose restart nginx" >&2
 }
 
 # A container by itself: the service's address is taken by the one that runs. The file is the caller's own and holds
@@ -125,12 +160,14 @@ deploy() {
     run docker compose build service
     make_admin_key
     run docker compose up --detach --wait --remove-orphans
+    tell_of_expiry
     say "It answers at $url; its key is in $KEY_FILE. Next: scripts/deploy.sh test"
 }
 
 status() {
     if [[ -z $url_given ]]; then
         run docker compose ps
+        tell_of_expiry
     fi
     run request GET /health
     say
@@ -192,7 +229,7 @@ arguments=()
 dry_run=
 key=${RETRIEVAL_CLIENT_API_KEY:-}
 key_file=
-url=https://127.0.0.1:$(setting HTTPS_PORT 8443)
+url=https://$(address):$(setting HTTPS_PORT 8443)
 url_given=
 while [[ $# -gt 0 ]]; do
     case $1 in

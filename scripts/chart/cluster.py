@@ -1,12 +1,22 @@
 """What stands in k8s/ beside the chart and repeats its facts: names of namespaces, ports, metrics."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from scripts.chart.rendering import ENVIRONMENTS, RELEASE, Object, environments, namespace_of, of_kind, render
+from scripts.chart.schema import CHART
 
 LEVEL = "restricted"
+ADAPTER = """\
+Values of the chart prometheus-adapter: the metric that the HPA reads. Where an adapter runs already, add what stands
+under `custom` to its own: `default: false` is for one that does nothing else."""
+ARGO_CD = """\
+Argo CD: an application for each environment that names its secrets. An application is not named as the release in it,
+so let Argo CD track by annotation, as it does since version 3, or by another label (application.instanceLabelKey): it
+would overwrite app.kubernetes.io/instance, by which the chart's objects find each other."""
 HEADER = "# Written by `python -m scripts.chart` from the chart and its environments; change it there.\n"
 
 
@@ -15,10 +25,8 @@ def cluster_files() -> dict[str, str]:
     return {
         "namespaces.yaml": _document("One namespace an environment, and what may run there.", *namespaces()),
         "kind.yaml": _document("A cluster on this machine: kind create cluster --config k8s/kind.yaml", kind_cluster()),
-        "prometheus-adapter.yaml": _document(
-            "Values of the chart prometheus-adapter: the metric that the HPA reads.", adapter()
-        ),
-        "argocd.yaml": _document("Argo CD: an application for each environment that names its secrets.", argo_cd()),
+        "prometheus-adapter.yaml": _document(ADAPTER, adapter()),
+        "argocd.yaml": _document(ARGO_CD, argo_cd()),
     }
 
 
@@ -57,7 +65,9 @@ def adapter() -> Object:
         if metric["type"] == "Pods"
     ]
     overrides = {label: {"resource": label} for label in ("namespace", "pod")}
+    url, _, port = _values(CHART / "values.yaml")["keda"]["prometheusAddress"].rpartition(":")
     return {
+        "prometheus": {"url": url, "port": int(port)},
         "rules": {
             "default": False,
             "custom": [
@@ -69,14 +79,16 @@ def adapter() -> Object:
                 }
                 for name in metrics
             ],
-        }
+        },
     }
 
 
 def argo_cd() -> Object:
-    """Return an ApplicationSet. Argo CD renders without a cluster, so it cannot keep a key that the chart makes."""
+    """Return an ApplicationSet. Argo CD renders without a cluster, so it cannot keep a secret that the chart makes."""
     elements = [
-        {"environment": name, "namespace": namespace_of(name)} for name in environments() if _names_its_keys(name)
+        {"environment": name, "namespace": namespace_of(name)}
+        for name in environments()
+        if names_its_secrets(_values(ENVIRONMENTS / f"{name}.yaml"))
     ]
     source = {
         "repoURL": "https://git.example.com/retrieval-service.git",
@@ -101,12 +113,18 @@ def argo_cd() -> Object:
     }
 
 
-def _names_its_keys(environment: str) -> bool:
-    values = yaml.safe_load((ENVIRONMENTS / f"{environment}.yaml").read_text())
-    return bool(values.get("apiKeys", {}).get("existingSecret"))
+def names_its_secrets(values: Mapping[str, Any]) -> bool:
+    """Return whether the values of an environment name every secret that the chart would make otherwise."""
+    inside = [server for server in ("redis", "weaviate") if values.get(server, {}).get("enabled")]
+    return all(values.get(part, {}).get("existingSecret") for part in ("apiKeys", *inside))
+
+
+def _values(file: Path) -> Any:
+    return yaml.safe_load(file.read_text())
 
 
 def _document(purpose: str, *objects: Any) -> str:
     # Aliases would be right, and nobody expects them.
     dumper = type("Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
-    return f"{HEADER}# {purpose}\n" + yaml.dump_all(objects, Dumper=dumper, sort_keys=False, width=120)
+    comment = "".join(f"# {line}\n" for line in purpose.splitlines())
+    return HEADER + comment + yaml.dump_all(objects, Dumper=dumper, sort_keys=False, width=120)

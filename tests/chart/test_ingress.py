@@ -67,6 +67,7 @@ def test_nginx_is_told_the_numbers(rendered: Rendered) -> None:
     expected = {
         "affinity": "cookie",
         "session-cookie-name": "stay",
+        "session-cookie-path": "/",  # else one for each beginning of a path
         "session-cookie-max-age": "1800",
         "session-cookie-change-on-failure": "true",
         "session-cookie-secure": "true",
@@ -139,8 +140,11 @@ def test_no_limit_and_no_affinity_leave_no_trace(rendered: Rendered, controller:
 
 
 def test_own_annotations_win(rendered: Rendered) -> None:
-    own = {f"{NGINX}limit-rpm": "50"}
+    own = {f"{NGINX}limit-rpm": "50", f"{NGINX}proxy-next-upstream": ""}
     assert annotations(rendered(values=values("nginx", annotations=own)), "Ingress").items() >= own.items()
+    own = {f"{TRAEFIK}service.sticky.cookie.name": "mine", f"{TRAEFIK}service.sticky.cookie.samesite": ""}
+    objects = rendered(values=values("traefik") | {"service": {"annotations": own}})
+    assert annotations(objects, "Service").items() >= own.items()
 
 
 @pytest.mark.parametrize("way", [{"ingress": BASE}, {"gateway": {"enabled": True, "parentRefs": [{"name": "edge"}]}}])

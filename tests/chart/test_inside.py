@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from scripts.chart.rendering import ENVIRONMENTS, RELEASE, Object, of_kind
-from scripts.chart.schema import CHART
+from scripts.chart.rendering import ENVIRONMENTS, Object, of_kind
 from tests.chart.parts import Rendered, pod_specs, secret_text
-from tests.tools.programs import HELM, WEAVIATE
+from tests.chart.test_notes import installation_notes
+from tests.tools.programs import WEAVIATE
 from tests.tools.running import Running, free_port, running_service
 from tests.tools.servers import RunningRedis, missing
 from tests.tools.weaviate import settings_of, weaviate_server
@@ -159,26 +159,3 @@ def test_the_first_steps_of_the_notes_work_as_they_stand(release: list[Object], 
         timeout=60,
     ).stdout
     assert '"text":"Owls hunt at night."' in answer
-
-
-@pytest.mark.usefixtures("rendered")
-@pytest.mark.parametrize("environment", ["dev", "production"])
-def test_the_notes_say_where_the_key_is(environment: str) -> None:
-    notes = installation_notes("--values", str(ENVIRONMENTS / f"{environment}.yaml"))
-    secret = "retrieval-generated-admin-key" if environment == "dev" else "retrieval-api-keys"
-    assert f"secret {secret}" in notes
-
-
-def installation_notes(*arguments: str) -> str:
-    """Return what helm tells whoever installs the chart."""
-    command = [str(HELM), "install", RELEASE, str(CHART), "--namespace=some", "--dry-run=client", *arguments]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return said.partition("NOTES:\n")[2]
-
-
-@pytest.mark.usefixtures("rendered")
-def test_the_notes_know_the_host_of_a_gateway() -> None:
-    gateway = "gateway.enabled=true,gateway.parentRefs[0].name=edge,gateway.hostnames[0]=search.example.com"
-    notes = installation_notes("--set", f"{gateway},networkPolicy.fromNamespaces[0]=gateways")
-    assert "URL=https://search.example.com" in notes
-    assert "port-forward" not in notes

@@ -1,18 +1,19 @@
 """What the NetworkPolicy lets in and out."""
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
-from scripts.chart.rendering import ENVIRONMENTS, environments
-from tests.chart.parts import SHARED, Rendered, one
+from scripts.chart.rendering import ENVIRONMENTS, environments, of_kind
+from tests.chart.parts import SHARED, Rendered, one, settings
 
 
 def ports_let_out(objects: list[dict[str, Any]]) -> set[int]:
     """Return the ports that the service may reach, but for those of names and of the release itself."""
     rules = one(objects, "NetworkPolicy")["spec"]["egress"]
-    return {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]} - {53}
+    return {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]} - {53, 5353}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,25 @@ def test_the_ports_of_weaviate_are_those_of_its_addresses(
 ) -> None:
     objects = rendered(values=SHARED | {"weaviate": {"url": url, "grpcAddress": grpc}})
     assert ports_let_out(objects) - {6379} == ports
+
+
+@pytest.mark.parametrize("environment", environments())
+def test_addresses_in_the_cluster_lead_to_pods_whose_ports_are_what_networks_check(
+    rendered: Rendered, environment: str
+) -> None:
+    given = settings(rendered(environment))
+    addresses = [given[f"RETRIEVAL_{name}"] for name in ("REDIS_URL", "WEAVIATE_URL", "WEAVIATE_GRPC_ADDRESS")]
+    hosts = re.findall(r"[a-z0-9.-]+\.svc(?=:)", ",".join(addresses))
+    assert bool(hosts) == (environment != "dev")
+    for host in hosts:  # of a pod, or of a Service without a port of its own
+        assert host.count(".") == 3 or host.partition(".")[0].endswith("-headless"), host
+
+
+def test_names_are_asked_also_where_the_pods_of_dns_listen_on_5353(rendered: Rendered) -> None:
+    for policy in of_kind(rendered("dev"), "NetworkPolicy"):
+        asked = [port for rule in policy["spec"].get("egress", []) if "to" not in rule for port in rule["ports"]]
+        for protocol in ("UDP", "TCP"):
+            assert not asked or {"port": 5353, "protocol": protocol} in asked, policy["metadata"]["name"]
 
 
 @pytest.mark.parametrize("environment", environments())

@@ -71,10 +71,11 @@ def test_the_service_is_asked_for_its_life_and_its_readiness_apart(rendered: Ren
 @pytest.mark.parametrize(
     ("values", "grace_seconds"),
     [
-        ({}, 30),
-        ({"settings": {"request_deadline_seconds": 30}}, 50),
-        ({"settings": {"drain_seconds": 2.5}}, 33),
-        ({"drain": {"preStopSeconds": 20}}, 45),
+        ({}, 32),
+        ({"settings": {"request_deadline_seconds": 30}}, 52),
+        ({"settings": {"drain_seconds": 4.5}}, 35),
+        ({"settings": {"drain_seconds": 0}}, 30),
+        ({"drain": {"preStopSeconds": 20}}, 47),
         ({"terminationGracePeriodSeconds": 120}, 120),
     ],
 )
@@ -89,6 +90,22 @@ def test_pods_that_share_a_store_are_spread_and_do_not_count_those_they_replace(
     spread = server(rendered(values=SHARED))["topologySpreadConstraints"]
     assert [one["topologyKey"] for one in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
     assert all(one["matchLabelKeys"] == ["pod-template-hash"] for one in spread)
+
+
+@EVERYWHERE
+def test_a_full_node_or_zone_does_not_bound_how_many_pods_the_others_run(rendered: Rendered, environment: str) -> None:
+    spread = server(rendered(environment)).get("topologySpreadConstraints", [])
+    assert all(one["whenUnsatisfiable"] == "ScheduleAnyway" for one in spread)
+
+
+def test_whatever_pod_is_made_finds_its_image_and_the_nodes_that_are_meant(rendered: Rendered) -> None:
+    where: dict[str, Any] = {"nodeSelector": {"pool": "search"}, "tolerations": [{"key": "pool", "value": "search"}]}
+    secrets = [{"name": "registry"}]
+    pods = pod_specs(rendered("dev", where | {"image": {"pullSecrets": secrets}}))
+    assert {"retrieval-redis", "retrieval-weaviate", "retrieval-check-search"} < pods.keys()
+    for name, spec in pods.items():
+        assert {key: spec.get(key) for key in where} == where, name
+        assert spec["imagePullSecrets"] == secrets, name
 
 
 def test_a_changed_setting_starts_new_pods_and_nothing_else_does(rendered: Rendered) -> None:

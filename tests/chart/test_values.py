@@ -10,10 +10,12 @@ from scripts.chart.rendering import ENVIRONMENTS, RefusedValues, environments
 from scripts.chart.schema import CHART, OF_THE_CHART
 from service.caches.redis.urls import SCHEMES, read_url
 from service.settings import Settings, load_settings
-from tests.chart.parts import SHARED, Rendered, settings
+from tests.chart.parts import SHARED, Rendered, one, server, settings
 
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 INSIDE = {"weaviate": {"enabled": True}, "redis": {"enabled": True}, "settings": {"store": "weaviate"}}
+BOUNDED: dict[str, Any] = {"limitRange": {"enabled": True}}
+UNBOUNDED = {"enabled": True, "resources": {"limits": {"memory": None}}}
 
 
 @pytest.mark.parametrize(
@@ -56,8 +58,16 @@ INSIDE = {"weaviate": {"enabled": True}, "redis": {"enabled": True}, "settings":
         ),
         ({"ingress": {"enabled": True}}, "/ingress/host"),
         ({"gateway": {"enabled": True}}, "/gateway/parentRefs"),
-        ({"terminationGracePeriodSeconds": 20}, "the pod may need 30 s to stop"),
+        ({"terminationGracePeriodSeconds": 20}, "the pod may need 32 s to stop"),
         ({"serviceMonitor": {"enabled": True}, "settings": {"metrics_enabled": False}}, "serviceMonitor.enabled needs"),
+        (BOUNDED | {"resources": {"limits": {"cpu": None}}}, "would give 500m: set limitRange.default.cpu=null too"),
+        (BOUNDED | {"resources": {"limits": None}}, "^.*resources.limits has no cpu"),
+        (BOUNDED | INSIDE | {"redis": UNBOUNDED}, "redis.resources.limits has no memory"),
+        (BOUNDED | INSIDE | {"weaviate": UNBOUNDED}, "weaviate.resources.limits has no memory"),
+        (
+            {"resourceQuota": {"enabled": True}, "resources": {"limits": {"cpu": None}}},
+            r"no cpu, and the quota refuses pods without: set resourceQuota\.hard\.limits\\\.cpu=null too",
+        ),
     ],
 )
 def test_what_is_misspelt_or_does_not_go_together_is_refused_by_name(
@@ -65,6 +75,17 @@ def test_what_is_misspelt_or_does_not_go_together_is_refused_by_name(
 ) -> None:
     with pytest.raises(RefusedValues, match=said):
         rendered(values=values)
+
+
+def test_a_limit_can_be_taken_away_in_all_places_together(rendered: Rendered) -> None:
+    without = {"cpu": None}
+    bounds = {"limitRange": {"default": without}, "resourceQuota": {"hard": {"limits.cpu": None}}}
+    objects = rendered("production", {"resources": {"limits": without}} | bounds)
+    (container,) = server(objects)["containers"]
+    (bound,) = one(objects, "LimitRange")["spec"]["limits"]
+    for limits in (container["resources"]["limits"], bound["default"]):
+        assert limits.keys() == {"memory", "ephemeral-storage"}
+    assert "limits.cpu" not in one(objects, "ResourceQuota")["spec"]["hard"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +127,8 @@ def test_the_service_understands_what_it_is_given(rendered: Rendered, environmen
 
 
 def test_the_defaults_of_the_chart_are_those_of_the_service() -> None:
-    assert {name: getattr(Settings(), name) for name in DEFAULTS["settings"]} == DEFAULTS["settings"]
+    given = DEFAULTS["settings"] | {"drain_seconds": 0}  # a process that nobody is led to need not wait
+    assert {name: getattr(Settings(), name) for name in given} == given
 
 
 @pytest.mark.parametrize("environment", environments())

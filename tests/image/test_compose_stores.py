@@ -68,7 +68,7 @@ def test_redis_asks_for_its_password_and_never_evicts_what_does_not_expire(redis
 
 
 def test_the_service_imports_and_finds_and_strangers_are_refused(redis_port: int, node: RunningNode) -> None:
-    assert httpx.get(f"{node.url}/v1/schema").status_code == 401
+    assert httpx.get(f"{node.url}/v1/schema", timeout=60).status_code == 401
     settings = {"weaviate_url": node.url, "weaviate_grpc_address": node.grpc_address, "weaviate_api_key": PASSWORD}
     with running_service(
         store="weaviate", redis_url=f"redis://127.0.0.1:{redis_port}/0", redis_password=PASSWORD, **settings
@@ -78,5 +78,5 @@ def test_the_service_imports_and_finds_and_strangers_are_refused(redis_port: int
         assert imported.json()["created"] == 1, imported.text
         found = httpx.post(f"{service.url}/search", json={"query": "how hot is water for tea"}, timeout=60)
         assert [hit["document_id"] for hit in found.json()["hits"]] == ["tea"]
-        health = httpx.get(f"{service.url}/health").text
+        health = httpx.get(f"{service.url}/health", timeout=60).text
         assert '"up":false' not in health

@@ -30,6 +30,14 @@ case "$*" in
     ;;
 esac
 """
+OPENSSL = """#!/bin/sh
+# Stands in for an openssl that has written a key when it fails.
+while [ "$1" != -keyout ]; do shift; done
+(umask 077 && echo half >"$2")
+echo "openssl: no entropy" >&2
+exit 1
+"""
+TLS = Path("compose/secrets/tls")
 
 
 def deploy(*arguments: str, script: Path = SCRIPT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -164,6 +172,77 @@ def test_what_is_made_is_made_once_and_kept_from_others(checkout: Path) -> None:
     assert second.returncode == 0, second.stderr
     assert contents(checkout) == made
     assert (checkout / "asked").read_text().count("up --detach --wait") == 2
+
+
+def configure(checkout: Path, *lines: str) -> None:
+    text = (ROOT / ".env.example").read_text()
+    (checkout / ".env").write_text(text + "".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("lines", "url"),
+    [
+        ([], "https://127.0.0.1:8443"),
+        (["HTTPS_ADDRESS=0.0.0.0", "HTTPS_PORT=9443"], "https://127.0.0.1:9443"),
+        (["HTTPS_ADDRESS=10.1.2.3"], "https://10.1.2.3:8443"),
+        (["HTTPS_ADDRESS=[::]"], "https://[::1]:8443"),
+        (["HTTPS_ADDRESS='10.1.2.3'", 'HTTPS_PORT="9443"'], "https://10.1.2.3:9443"),
+        (["HTTPS_ADDRESS=10.1.2.3\r", 'HTTPS_PORT="9443"\r'], "https://10.1.2.3:9443"),
+        (["HTTPS_PORT=9443", "HTTPS_PORT=9444"], "https://127.0.0.1:9444"),
+    ],
+)
+def test_it_is_asked_where_compose_has_it_listen(checkout: Path, lines: list[str], url: str) -> None:
+    configure(checkout, *lines)
+    assert f"It answers at {url}; " in deployed(checkout, "deploy", "--dry-run").stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        ([], "DNS:localhost, IP Address:127.0.0.1"),
+        (["HTTPS_ADDRESS=10.1.2.3"], "DNS:localhost, IP Address:127.0.0.1, IP Address:10.1.2.3"),
+        (["HTTPS_ADDRESS=[::1]"], "DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1"),
+    ],
+)
+def test_the_certificate_is_for_the_address_that_is_listened_on(checkout: Path, lines: list[str], names: str) -> None:
+    configure(checkout, *lines)
+    done = deployed(checkout, "deploy")
+    assert done.returncode == 0, done.stderr
+    shown = openssl("x509", "-noout", "-ext", "subjectAltName", "-in", str(checkout / TLS / "tls.crt"))
+    assert shown.splitlines()[-1].strip() == names
+
+
+def test_a_certificate_that_cannot_be_made_is_said_to_be_and_leaves_nothing_that_looks_like_one(checkout: Path) -> None:
+    stand_in = checkout / "bin" / "openssl"
+    stand_in.write_text(OPENSSL)
+    stand_in.chmod(0o755)
+    failed = deployed(checkout, "deploy")
+    assert failed.returncode == 1
+    assert "openssl: no entropy" in failed.stderr
+    assert not (checkout / TLS / "tls.key").exists()
+    assert not (checkout / TLS / "tls.crt").exists()
+    stand_in.unlink()
+    done = deployed(checkout, "deploy")
+    assert done.returncode == 0, done.stderr
+    made = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (checkout / TLS).iterdir()}
+    assert made == {"tls.crt": 0o644, "tls.key": 0o644}
+
+
+@pytest.mark.parametrize(("days", "is_told"), [(20, True), (40, False)])
+def test_a_certificate_that_runs_out_is_told_of(checkout: Path, days: int, *, is_told: bool) -> None:
+    (checkout / TLS).mkdir(parents=True)
+    files = ("-keyout", str(checkout / TLS / "tls.key"), "-out", str(checkout / TLS / "tls.crt"))
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", str(days), *files)
+    for command in ("deploy", "status"):
+        done = deployed(checkout, command, "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert ("compose/secrets/tls/tls.crt runs out on " in done.stderr) == is_told
+
+
+def openssl(*arguments: str) -> str:
+    """Return what openssl says."""
+    program = shutil.which("openssl") or missing("openssl", "the package manager")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def test_a_container_whose_configuration_has_changed_is_made_anew(checkout: Path) -> None:

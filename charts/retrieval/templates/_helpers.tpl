@@ -48,12 +48,27 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- empty (include "retrieval.isScaled" .) | ternary .Values.replicaCount .Values.autoscaling.minReplicas | int -}}
 {{- end -}}
 
+{{- define "retrieval.claim" -}}
+{{- .Values.persistence.existingClaim | default (printf "%s-data" (include "retrieval.fullname" .)) -}}
+{{- end -}}
+
+{{/* The chart makes the claim also where its name is given as that of one that exists: left out, what the chart has made
+would be removed by helm. One that somebody else has made under that name is theirs. */}}
+{{- define "retrieval.makesClaim" -}}
+{{- $claim := include "retrieval.claim" . -}}
+{{- if and (include "retrieval.isEmbedded" .) (eq $claim (printf "%s-data" (include "retrieval.fullname" .))) -}}
+{{- $found := lookup "v1" "PersistentVolumeClaim" .Release.Namespace $claim -}}
+{{- $owner := empty $found | ternary .Release.Name (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $found) -}}
+{{- if or (not .Values.persistence.existingClaim) (eq $owner .Release.Name) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "retrieval.graceSeconds" -}}
-{{- $stopping := addf (.Values.settings.request_deadline_seconds | float64) (.Values.settings.drain_seconds | default 0 | float64) 10 -}}
+{{- $stopping := addf (.Values.settings.request_deadline_seconds | float64) (.Values.settings.drain_seconds | float64) 10 -}}
 {{- $needed := addf .Values.drain.preStopSeconds $stopping .Values.drain.marginSeconds | ceil | int -}}
 {{- $given := .Values.terminationGracePeriodSeconds | int -}}
 {{- if and $given (lt $given $needed) -}}
-{{- fail (printf "terminationGracePeriodSeconds is %d: the pod may need %d s to stop (drain.preStopSeconds, settings.request_deadline_seconds, 10 s and drain.marginSeconds)" $given $needed) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %d: the pod may need %d s to stop (drain.preStopSeconds, settings.drain_seconds, settings.request_deadline_seconds, 10 s and drain.marginSeconds)" $given $needed) -}}
 {{- end -}}
 {{- $given | default $needed -}}
 {{- end -}}
@@ -86,10 +101,22 @@ that is given later must never be that of a secret which helm then removes. */}}
 {{- get ($secret.data | default dict) (last .) | b64dec -}}
 {{- end -}}
 
-{{/* What every container of a pod beside its image and resources has: the restricted Pod Security Standard. */}}
+{{/* What every pod has: where it may run and its image be had, and the restricted Pod Security Standard. */}}
 {{- define "retrieval.podDefaults" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- end -}}

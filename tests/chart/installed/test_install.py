@@ -13,6 +13,7 @@ from tests.tools.releases import Release, values
 MANY = values("production", "autoscaling.enabled=false", "replicaCount=3")
 """Three pods, whose number nothing else changes."""
 FEWEST = {"dev": 1, "staging": 2, "production": 3}
+VOLUME = "retrieval-data"
 OWN = "--set=apiKeys.existingSecret="
 MADE = ("retrieval-generated-api-keys", "retrieval-generated-admin-key")
 
@@ -83,6 +84,28 @@ def test_uninstalling_removes_the_volume_too_where_it_is_told_to(release: Releas
     release.uninstall()
 
     assert release.objects() <= before
+
+
+def test_a_volume_that_was_made_outlives_being_named_as_one_that_exists(release: Release) -> None:
+    release.install("--set=persistence.keepAtUninstall=false")
+    made = _volume(release)
+
+    release.upgrade("--set=persistence.keepAtUninstall=false", f"--set=persistence.existingClaim={VOLUME}")
+
+    assert _volume(release) == made
+
+
+def test_a_volume_that_somebody_else_made_under_the_same_name_is_used_and_left(release: Release) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    names = {"name": VOLUME, "namespace": release.namespace}
+    release.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": names, "spec": spec})
+    theirs = _volume(release)
+
+    release.install("--set=persistence.keepAtUninstall=false", f"--set=persistence.existingClaim={VOLUME}")
+    release.settle(1)
+    release.uninstall()
+
+    assert _volume(release) == theirs
 
 
 @pytest.mark.parametrize("misspelt", ["settings.log_levle=info", "replicaCuont=2", "ingress.rateLimit.burts=3"])
@@ -169,6 +192,12 @@ def test_the_pods_fit_into_the_quota_and_the_limits_of_the_namespace(release: Re
     (quota,) = release.get("resourcequotas")["items"]
     assert int(quota["status"]["used"]["pods"]) >= 3
     assert release.get("limitranges")["items"]
+
+
+def _volume(release: Release) -> tuple[str, bool]:
+    """Return which claim of that name there is, and whether it is going."""
+    found = release.get("persistentvolumeclaim", VOLUME)["metadata"]
+    return found["uid"], "deletionTimestamp" in found
 
 
 def _made(release: Release) -> tuple[dict[str, str], dict[str, str]]:

@@ -26,6 +26,7 @@ gets the controller's `limit-req-status-code`: set it to 429 there. */}}
 {{ $prefix }}/affinity: cookie
 {{ $prefix }}/affinity-mode: balanced
 {{ $prefix }}/session-cookie-name: {{ .affinity.cookieName | quote }}
+{{ $prefix }}/session-cookie-path: / # else one for each path of the Ingress, and a client has as many pods
 {{ $prefix }}/session-cookie-change-on-failure: "true"
 {{ $prefix }}/session-cookie-samesite: Lax
 {{ $prefix }}/session-cookie-secure: {{ .tls.enabled | quote }}

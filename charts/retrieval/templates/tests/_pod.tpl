@@ -18,10 +18,6 @@ spec:
   serviceAccountName: {{ include "retrieval.serviceAccountName" $root | quote }}
   restartPolicy: Never
   activeDeadlineSeconds: 120
-  {{- with $root.Values.image.pullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
   containers:
     - name: test
       image: {{ include "retrieval.image" $root }}
