@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from itertools import product
 from typing import get_args
 
 from opentelemetry import propagate, trace
@@ -36,6 +37,8 @@ BUSY_ROUTES = (
 )
 ALWAYS_THERE = (200, 500, 503)
 """Statuses of the busy routes that are exported before the first of them: a rate does not see what begins at one."""
+BATCH_ROUTES = ("/search/batch", "/faq/search/batch")
+ALWAYS_THERE_IN_BATCHES = (*ALWAYS_THERE, 504)
 
 
 class Telemetry:
@@ -55,6 +58,7 @@ class Telemetry:
         )
         for route in BUSY_ROUTES:
             self._by_status |= {(route, status): self._requests.labels(route, str(status)) for status in ALWAYS_THERE}
+        self.batch_queries = self._batch_queries()
         self._add_searches()
         self._add_plans()
         self._add_process()
@@ -83,6 +87,13 @@ class Telemetry:
             ["dependency"],
             registry=self.registry,
         )
+
+    def _batch_queries(self) -> Counter:
+        documentation = "Queries inside batches by the status that each got"
+        queries = Counter("retrieval_batch_queries_total", documentation, ["route", "status"], registry=self.registry)
+        for route, status in product(BATCH_ROUTES, ALWAYS_THERE_IN_BATCHES):
+            queries.labels(route, str(status))
+        return queries
 
     def _add_process(self) -> None:
         ProcessCollector(registry=self.registry)

@@ -71,14 +71,19 @@ STATES = Row(
             "short",
             Query(of("retrieval_dependency_up"), "{{dependency}} {{pod}}"),
             most=1,
-            width=12,
         ),
         graph(
             "Breakers",
             "How many processes leave a dependency alone. Up and down: it is slow rather than dead.",
             "short",
             Query(f"sum by (dependency) ({of('retrieval_breaker_open')})", "{{dependency}}"),
-            width=12,
+        ),
+        graph(
+            "Free disk",
+            "Embedded store only: what its file system has left. Below 100 MB imports are refused, searches go on.",
+            "bytes",
+            Query(of("retrieval_data_free_bytes"), "{{pod}}"),
+            lines=Lines(1e9, 1e8),
         ),
     ),
 )

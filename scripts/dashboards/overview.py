@@ -3,9 +3,10 @@
 from typing import Final
 
 from scripts.dashboards.panels import Dashboard, Lines, Query, Row, graph, number
-from scripts.dashboards.queries import API, SEARCHES, of, quantile, rate, total_rate
+from scripts.dashboards.queries import API, FAILED, SEARCHES, of, quantile, rate, total_rate
 
 REQUESTS: Final = "retrieval_request_duration_seconds"
+IN_BATCHES: Final = "retrieval_batch_queries_total"
 FAQ: Final = "faq_retrieval_latency_seconds"
 ALERTS: Final = 'ALERTS{namespace="$namespace", job="$job", severity!="info"}'
 BURNS: Final = Lines(warning=1, critical=14.4)
@@ -38,7 +39,8 @@ WRONG = Row(
         ),
         number(
             "Failed requests",
-            "Answers that were 5xx (504 aside) in five minutes. Red: more than 1 %. Next: Failed by route, below.",
+            "Answers that were 5xx (504 aside) in five minutes, each query of a batch an answer. Red: more than 1 %. "
+            "Next: Failed by route, below.",
             "percentunit",
             Query(of("job:retrieval_answers_failed:ratio_rate5m")),
             lines=Lines(0.001, 0.01),
@@ -92,12 +94,11 @@ TRAFFIC = Row(
         ),
         graph(
             "Failed by route",
-            "Which routes answer 5xx. The log has a line `request` for each, with its request id.",
+            "Which routes answer 5xx, and of which batches queries do. The log has a line `request` for each, with its "
+            "request id; not for those turned away.",
             "reqps",
-            Query(
-                total_rate(f"{REQUESTS}_count", API, 'status=~"5.."', 'status!="504"', by="route, status") + " > 0",
-                "{{status}} {{route}}",
-            ),
+            Query(total_rate(f"{REQUESTS}_count", API, *FAILED, by="route, status") + " > 0", "{{status}} {{route}}"),
+            Query(total_rate(IN_BATCHES, *FAILED, by="route, status") + " > 0", "{{status}} in {{route}}"),
         ),
     ),
 )
@@ -156,9 +157,11 @@ SATURATION = Row(
         ),
         graph(
             "Memory by process",
-            "Resident. Grows with the caches up to RETRIEVAL_CACHE_MEMORY_MB, and with imports.",
+            "Resident. Grows with the caches up to RETRIEVAL_CACHE_MEMORY_MB, and with imports. At the limit of its "
+            "container the kernel ends a process.",
             "bytes",
             Query(of("process_resident_memory_bytes"), "{{pod}}"),
+            Query(f"min({of('retrieval_memory_limit_bytes')})", "limit"),
             width=6,
         ),
     ),

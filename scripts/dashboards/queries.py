@@ -6,6 +6,8 @@ CHOSEN: Final = 'namespace="$namespace", job="$job"'
 SEARCHES: Final = 'route=~"/search.*|/faq/search.*"'
 API: Final = 'route!~"/health.*|/metrics|/schema.*|unmatched"'
 """What callers ask for: no probes, no scrapes, no paths that do not exist."""
+FAILED: Final = ('status=~"5.."', 'status!="504"')
+"""504 is what callers get who want a cached answer only."""
 PODS: Final = 'namespace="$namespace", pod=~"$job-[^aeiou-]+-[^aeiou-]{5}"'
 """Of the Deployment, which is named as the job is. Kubernetes makes no vowels: `$job-redis-...` is another's."""
 CONTAINERS: Final = f'{PODS}, container="retrieval"'

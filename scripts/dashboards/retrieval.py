@@ -3,13 +3,23 @@
 from typing import Final
 
 from scripts.dashboards.panels import Dashboard, Lines, Query, Row, graph, number
-from scripts.dashboards.queries import SEARCHES, growth, mean, of, quantile, total_rate
+from scripts.dashboards.queries import FAILED, SEARCHES, growth, known, mean, of, quantile, total_rate
 
 STAGES: Final = "retrieval_stage_duration_seconds"
 FRACTION: Final = "retrieval_filter_fraction"
 PLAN_ERROR: Final = "retrieval_plan_error_ratio"
 IMPORTS: Final = "retrieval_import_documents_total"
 FAQ: Final = "faq_retrieval_latency_seconds"
+REQUESTS: Final = "retrieval_request_duration_seconds"
+WRITING: Final = 'route=~"/collections/.+"'
+"""Routes that write; what reads has some of them, too, as no label tells the method."""
+
+
+def failed_writes() -> str:
+    """Return the part of the answers of routes that write which were failures, by route."""
+    failed, all_of_them = (total_rate(f"{REQUESTS}_count", WRITING, *matchers, by="route") for matchers in (FAILED, ()))
+    return known(f"{failed} / {all_of_them}")
+
 
 NOW = Row(
     "Now",
@@ -18,7 +28,7 @@ NOW = Row(
             "Searches",
             "A second, batches as one.",
             "reqps",
-            Query(total_rate("retrieval_request_duration_seconds_count", SEARCHES)),
+            Query(total_rate(f"{REQUESTS}_count", SEARCHES)),
         ),
         number(
             "Embedding p95",
@@ -137,25 +147,33 @@ WRITES = Row(
             "unchanged is cheap; created and updated are embedded. failures: the importer's answer says why.",
             "ops",
             Query(total_rate(IMPORTS, by="outcome"), "{{outcome}}"),
+            width=6,
         ),
         graph(
             "Mean time of an import",
             "By route: a request's whole body. Searches slow down while this is busy? Import at quieter times.",
             "s",
             Query(
-                mean(
-                    "retrieval_request_duration_seconds",
-                    'route=~"/collections/.*/(documents|entries|files).*"',
-                    by="route",
-                ),
+                mean(REQUESTS, 'route=~"/collections/.*/(documents|entries|files).*"', by="route"),
                 "{{route}}",
             ),
+            width=6,
+        ),
+        graph(
+            "Failed writes",
+            "Part of answers that were 5xx, reads of the same route included. Over half is a page, however few.",
+            "percentunit",
+            Query(failed_writes(), "{{route}}"),
+            lines=Lines(0.1, 0.5),
+            most=1,
+            width=6,
         ),
         graph(
             "Passages by collection",
             "The 50 largest; the rest are other. A step to zero: somebody deleted a collection.",
             "short",
             Query(f"max by (collection) ({of('retrieval_passages')})", "{{collection}}"),
+            width=6,
         ),
     ),
 )

@@ -133,11 +133,15 @@ async def _serve(services: Services) -> None:
 
 
 async def _drain(serving: asyncio.Task[None], app: Envelope, seconds: float) -> None:
-    """Wait for the requests in progress, so many seconds; then end them, whoever sends them."""
+    """Wait for the requests in progress, so many seconds; then end them, whoever sends them.
+
+    Granian waits for connections only: requests whose callers left run on, over what is closed next.
+    """
     await asyncio.wait({serving}, timeout=seconds)
-    if not serving.done():
-        logger.warning("requests were still running and are ended", extra={"requests": app.stop_requests()})
-        await asyncio.wait({serving}, timeout=GRACE_SECONDS)
+    if running := app.stop_requests():
+        level = logging.INFO if serving.done() else logging.WARNING  # nobody waits for the former
+        logger.log(level, "requests were still running and are ended", extra={"requests": len(running)})
+    await asyncio.wait({serving, *running}, timeout=GRACE_SECONDS)
     serving.cancel()
     with suppress(asyncio.CancelledError):
         await serving

@@ -53,7 +53,7 @@ class Direct:
         try:
             tenant = tenant_of(self._services, headers, "search")
         except RetrievalError as error:
-            await _send(send, *_refusal(error))
+            await _send(send, *_refusal(error, scope["state"]))
             return
         messages = await _body_of(receive, headers.get("content-length", ""))
         decoder, answering = self._answering[path]
@@ -65,19 +65,19 @@ class Direct:
         await _send(send, *await _reply(answering, tenant, request, scope["state"]))
 
 
-async def _reply(answering: Answering[Any, Any], tenant: str, request: object, state: Mapping[str, Any]) -> Reply:
+async def _reply(answering: Answering[Any, Any], tenant: str, request: object, state: dict[str, Any]) -> Reply:
     headers: Mapping[str, str] = state["headers"]
     try:
         answer = await answering.answer(tenant, request, demands_of(headers, tenant), state["stages"])
     except Exception as error:  # noqa: BLE001  # as the routes do with whatever is raised
-        return _refusal(error)
+        return _refusal(error, state)
     if is_known(answer, headers.get("if-none-match")):
         return 304, headers_of(answer), b""
     return 200, headers_of(answer) | {"content-type": JSON}, answer.body
 
 
-def _refusal(error: Exception) -> Reply:
-    problem = problem_of(error)
+def _refusal(error: Exception, state: dict[str, Any]) -> Reply:
+    problem = state["problem"] = problem_of(error)
     more = headers_of_problem(problem) | {"content-type": MEDIA_TYPE}
     return problem.status, more, msgspec.json.encode(problem)
 

@@ -2,19 +2,28 @@
 
 import asyncio
 import logging
+import math
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 
 from service.errors import Stopping
 from service.resilience.budgets import Budget, budgeted
-from service.routes.problems import MEDIA_TYPE, SERVER_ERRORS, headers_of_problem, is_failure, problem_of
+from service.routes.problems import (
+    MEDIA_TYPE,
+    SERVER_ERRORS,
+    Problem,
+    headers_of_problem,
+    is_failure,
+    is_shed,
+    problem_of,
+)
 from service.telemetry import REQUEST_ID, RUNNING_STAGES, Stages, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -22,7 +31,9 @@ logger = logging.getLogger(__name__)
 KEPT_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 SLOW_SECONDS = 1.0
 CLOSING = (b"connection", b"close")
-"""Said while the process stops, so that callers who keep connections open come back to another one."""
+"""Said while the process stops, so that callers who keep connections open come back to another one; and where a body is
+refused before its end: the server then closes the connection, and who would send on it again finds it dead."""
+REFUSALS = 400
 
 
 class Envelope:
@@ -47,11 +58,11 @@ class Envelope:
         else:
             await self._app(scope, receive, send)
 
-    def stop_requests(self) -> int:
-        """Cancel the requests in progress; those that have not begun to answer get a 503. Returns how many."""
+    def stop_requests(self) -> set[asyncio.Task[Any]]:
+        """Cancel the requests in progress, which are returned; those that have not begun to answer get a 503."""
         for task in self._running:
             task.cancel()
-        return len(self._running)
+        return set(self._running)
 
     async def _run(self, exchange: "_Exchange", receive: Receive) -> None:
         task = asyncio.current_task()
@@ -73,6 +84,7 @@ class _Exchange:
         self._app = app
         self._telemetry = telemetry
         self._scope = scope
+        self._state: dict[str, Any] = scope.setdefault("state", {})
         self._send = send
         self._stopping = stopping
         self._headers = _joined(scope["headers"])
@@ -81,12 +93,13 @@ class _Exchange:
         self._stages = Stages(telemetry)
         self._status = SERVER_ERRORS
         self._has_begun = False
+        self._unread = _length(self._headers)
         self._start = time.perf_counter()
 
     async def run(self, receive: Receive) -> None:
         token = REQUEST_ID.set(self._request_id)
         of_stages = RUNNING_STAGES.set(self._stages)
-        self._scope.setdefault("state", {}).update(stages=self._stages, headers=self._headers)
+        self._state.update(stages=self._stages, headers=self._headers)
         self._telemetry.active += 1
         try:
             with self._telemetry.request_span(self._scope["method"], self._headers) as span:
@@ -101,14 +114,27 @@ class _Exchange:
 
     async def _answer(self, receive: Receive) -> None:
         try:
-            await self._app(self._scope, receive, self._send_answer)
-        except asyncio.CancelledError:
+            await self._app(self._scope, self._reader(receive), self._send_answer)
+        except asyncio.CancelledError:  # only a stop of the service does that
+            stopping = Stopping("The service stops now. What it acknowledged is kept; send the request again.")
+            problem = self._state["problem"] = problem_of(stopping)
             if not self._has_begun:
-                await self._refuse()
+                await self._refuse(problem)
 
-    async def _refuse(self) -> None:
-        """Answer what was cancelled; only a stop of the service does that."""
-        problem = problem_of(Stopping("The service stops now. What it acknowledged is kept; send the request again."))
+    def _reader(self, receive: Receive) -> Receive:
+        """Return what takes note of how much of the body is still to come; of no body there is nothing to note."""
+        if not self._unread:
+            return receive
+
+        async def read() -> ReceiveMessage:
+            message = await receive()
+            body = message.get("body", b"")
+            self._unread = self._unread - len(body) if isinstance(body, bytes) and message.get("more_body") else 0
+            return message
+
+        return read
+
+    async def _refuse(self, problem: Problem) -> None:
         more = headers_of_problem(problem) | {"content-type": MEDIA_TYPE}
         headers = [(name.encode(), value.encode()) for name, value in more.items()]
         await self._send_answer({"type": "http.response.start", "status": problem.status, "headers": headers})
@@ -122,23 +148,39 @@ class _Exchange:
             self._status = message["status"]
             timing = self._stages.server_timing(time.perf_counter() - self._start)
             added = [(b"x-request-id", self._request_id.encode()), (b"server-timing", timing.encode())]
-            if self._stopping.is_set() and self._scope["http_version"].startswith("1"):
+            if self._ends_connection() and self._scope["http_version"].startswith("1"):
                 added.append(CLOSING)
             message["headers"] = [*message["headers"], *added]
         await self._send(message)
+
+    def _ends_connection(self) -> bool:
+        return self._stopping.is_set() or (self._status >= REFUSALS and self._unread > 0)
 
     def _route(self) -> str:
         return str(self._scope.get("path_template") or "unmatched")
 
     def _account(self) -> None:
         seconds = time.perf_counter() - self._start
-        self._telemetry.observe_request(self._route(), self._status, seconds)
-        failed = is_failure(self._status)
-        level = logging.WARNING if failed else logging.INFO if seconds >= SLOW_SECONDS else logging.DEBUG
+        problem: Problem | None = self._state.get("problem")
+        status = problem.status if problem else self._status  # what fails after it began had said 200
+        self._telemetry.observe_request(self._route(), status, seconds)
+        failed = is_failure(status)
+        failure: Problem | None = problem if failed else self._state.get("failed_query")
+        level = logging.INFO if seconds >= SLOW_SECONDS else logging.DEBUG
+        if failed or failure:
+            level = logging.DEBUG if failure and is_shed(failure) else logging.WARNING
         if logger.isEnabledFor(level):
-            fields = {"method": self._scope["method"], "route": self._route(), "status": self._status}
-            stages = {stage: round(spent * 1000, 2) for stage, spent in self._stages.seconds.items()}
-            logger.log(level, "request", extra=fields | {"milliseconds": round(seconds * 1000, 2), "stages": stages})
+            logger.log(level, "request", extra=self._described(status, seconds) | _detail_of(failure))
+
+    def _described(self, status: int, seconds: float) -> dict[str, Any]:
+        fields = {"method": self._scope["method"], "route": self._route(), "status": status}
+        stages = {stage: round(spent * 1000, 2) for stage, spent in self._stages.seconds.items()}
+        fields |= {"milliseconds": round(seconds * 1000, 2), "stages": stages}
+        return fields | ({"queries": self._state["queries"]} if "queries" in self._state else {})
+
+
+def _detail_of(failure: Problem | None) -> dict[str, str]:
+    return {"detail": failure.detail} if failure else {}
 
 
 def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -148,3 +190,9 @@ def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+def _length(headers: Mapping[str, str]) -> float:
+    """Return the bytes of a request's body; one that comes in chunks, or says its length twice, may have any number."""
+    length = headers.get("content-length", "0")
+    return int(length) if length.isdecimal() and "transfer-encoding" not in headers else math.inf

@@ -70,7 +70,7 @@ async def faq_search_batch(
     async def answer(query: FaqRequest) -> msgspec.Raw:
         return msgspec.Raw((await services.faq.answer(tenant, query, demands, stages)).body)
 
-    return FaqBatchResponse(await answer_each(data.queries, FaqRequest, answer))
+    return FaqBatchResponse(await answer_each(request, services.telemetry, data.queries, FaqRequest, answer))
 
 
 def _check_enabled(services: Services) -> None:

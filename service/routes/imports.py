@@ -1,6 +1,5 @@
 """Bodies of documents, entries or files to the importer, and its reports to an answer."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -99,12 +98,13 @@ async def import_lines(
     # What refuses the whole import is raised before its first report: no answer has begun yet.
     report = await anext(reports)
     if _media_type(request, "accept") == NDJSON:
-        return Reports(_report_lines(report, reports))
+        return Reports(_report_lines(request, report, reports))
     try:
         async for later in reports:
             report = later
     except Stopping as stopping:
-        return _unfinished(report, problem_of(stopping))
+        problem = request.scope["state"]["problem"] = problem_of(stopping)
+        return _unfinished(report, problem)
     return _answer(report)
 
 
@@ -148,25 +148,24 @@ async def _all_of(reports: AsyncGenerator[ImportReport], ending: Ending) -> Asyn
 
 async def _while_wanted(request: ServiceRequest, reports: AsyncGenerator[ImportReport]) -> AsyncGenerator[ImportReport]:
     """Pass on the reports; raises CallerLeft after the next one where nobody waits: callers who send again add up."""
-    leaving = asyncio.create_task(request.caller_left())
-    try:
-        async with aclosing(reports):
-            async for report in reports:
-                yield report
-                if leaving.done():
-                    raise CallerLeft("The caller left before the import was done; what was acknowledged is kept.")
-    finally:
-        leaving.cancel()
+    async with request.leaving() as leaving, aclosing(reports):
+        async for report in reports:
+            yield report
+            if leaving.done():
+                raise CallerLeft("The caller left before the import was done; what was acknowledged is kept.")
 
 
-async def _report_lines(first: ImportReport, rest: AsyncIterator[ImportReport]) -> AsyncIterator[bytes]:
+async def _report_lines(
+    request: ServiceRequest, first: ImportReport, rest: AsyncIterator[ImportReport]
+) -> AsyncIterator[bytes]:
     """Encode a line for each acknowledged batch; an error in the middle is the last line, as a problem."""
     yield msgspec.json.encode(first) + b"\n"
     try:
         async for report in rest:
             yield msgspec.json.encode(report) + b"\n"
     except Exception as error:  # noqa: BLE001  # the answer has begun: only a line can still say what happened
-        yield msgspec.json.encode(problem_of(error)) + b"\n"
+        problem = request.scope["state"]["problem"] = problem_of(error)
+        yield msgspec.json.encode(problem) + b"\n"
 
 
 def _answer(report: ImportReport) -> Response[Any]:

@@ -47,7 +47,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     domain.Overloaded: (503, "The service is overloaded"),
     domain.Stopping: (503, "The service is stopping"),
 }
-QUIETLY = (domain.Overloaded, domain.Stopping)
+QUIETLY = {STATUS[domain.Overloaded], STATUS[domain.Stopping]}
 """Of these there may be very many, and what raises them says so once."""
 MSGSPEC_PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<place>.*)`)?$", re.DOTALL)
 PLACE_PART = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
@@ -69,15 +69,18 @@ def is_failure(status: int) -> bool:
     return status >= SERVER_ERRORS and status != NOT_CACHED
 
 
+def is_shed(problem: Problem) -> bool:
+    """Whether the request was turned away, unharmed, by a service that is overloaded or stops."""
+    return (problem.status, problem.title) in QUIETLY
+
+
 def problem_of(error: Exception) -> Problem:
-    """Describe any error; one that nobody raised on purpose says nothing of its inside."""
+    """Describe any error; one that nobody raised on purpose says nothing of its inside, and is logged here."""
     if isinstance(error, ValidationException):
         error = _invalid_request(error)
     if (known := STATUS.get(type(error))) is not None:
         status, title = known
         pointers = list(error.errors) if isinstance(error, domain.InvalidRequest) else []
-        if is_failure(status) and not isinstance(error, QUIETLY):
-            logger.warning("a request failed: %s", error)
         return Problem(title=title, status=status, detail=str(error), request_id=REQUEST_ID.get(), errors=pointers)
     if isinstance(error, HTTPException):
         detail = error.detail if error.status_code < SERVER_ERRORS else "See the log."
@@ -93,9 +96,9 @@ def headers_of_problem(problem: Problem) -> dict[str, str]:
     return {**ASKED_FOR.get(problem.status, {})}
 
 
-def respond_with_problem(_: Request[Any, Any, State], error: Exception) -> Response[Problem]:
-    """Answer any exception of a route with its problem."""
-    problem = problem_of(error)
+def respond_with_problem(request: Request[Any, Any, State], error: Exception) -> Response[Problem]:
+    """Answer any exception of a route with its problem, which the envelope finds in the request's state."""
+    problem = request.scope["state"]["problem"] = problem_of(error)
     headers = headers_of_problem(problem)
     if isinstance(error, HTTPException) and error.headers:
         headers |= error.headers

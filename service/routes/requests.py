@@ -1,8 +1,9 @@
 """Reading requests: JSON bodies whose every defect is the caller's 4xx, and what a handler needs of the request."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import msgspec
@@ -75,7 +76,16 @@ class ServiceRequest(Request[Any, Any, State]):
                 return
             yield piece
 
-    async def caller_left(self) -> None:
+    @asynccontextmanager
+    async def leaving(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Have a task in the block that is done once nobody waits for the answer any more."""
+        leaving = asyncio.create_task(self._caller_left())
+        try:
+            yield leaving
+        finally:
+            leaving.cancel()
+
+    async def _caller_left(self) -> None:
         """Return when the caller goes away after sending the whole body; before, `stream` tells."""
         await self._body_ended.wait()
         while (await self.receive())["type"] != "http.disconnect":

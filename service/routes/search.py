@@ -112,7 +112,7 @@ async def search_batch(
     async def answer(query: SearchRequest) -> msgspec.Raw:
         return msgspec.Raw((await services.search.answer(tenant, query, demands, stages)).body)
 
-    return SearchBatchResponse(await answer_each(data.queries, SearchRequest, answer))
+    return SearchBatchResponse(await answer_each(request, services.telemetry, data.queries, SearchRequest, answer))
 
 
 @post(

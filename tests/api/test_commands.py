@@ -23,7 +23,7 @@ def run(service: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def described(service: Running, name: str) -> dict[str, Any]:
-    answer: dict[str, Any] = httpx.get(f"{service.url}/collections/{name}").json()
+    answer: dict[str, Any] = httpx.get(f"{service.url}/collections/{name}", timeout=60).json()
     return answer
 
 
@@ -44,7 +44,7 @@ def test_a_folder_is_imported_and_importing_it_again_changes_nothing(service: Ru
     assert "files of other kinds, skipped" in first.stdout
     before = described(service, "folder")
     assert before["documents"] == 2
-    assert httpx.get(f"{service.url}/collections/folder/documents/guides/tea.md").json()["title"] == "Tea"
+    assert httpx.get(f"{service.url}/collections/folder/documents/guides/tea.md", timeout=60).json()["title"] == "Tea"
     assert run(service, "ingest", str(tmp_path), "--collection", "folder").returncode == 0
     assert described(service, "folder")["version"] == before["version"]
 
@@ -89,7 +89,7 @@ def test_of_one_id_in_a_file_the_last_line_wins(service: Running, tmp_path: Path
     versions = [{"id": "same", "text": f"Version {n}."} for n in range(100)]
     imported = run(service, "ingest", str(write_lines(tmp_path / "x.jsonl", *versions)), "--collection", "last")
     assert imported.returncode == 0, imported.stderr
-    assert httpx.get(f"{service.url}/collections/last/documents/same").json()["text"] == "Version 99."
+    assert httpx.get(f"{service.url}/collections/last/documents/same", timeout=60).json()["text"] == "Version 99."
 
 
 def test_a_file_that_cannot_be_parsed_fails_alone(service: Running, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_parsed_fails_alone(service: Running, tmp_path: Pa
 
 def test_csv_rows_become_documents_with_typed_metadata(service: Running, tmp_path: Path) -> None:
     fields = {"fields": {"price": "number", "added": "date"}}
-    assert httpx.put(f"{service.url}/collections/shop", json=fields).status_code == 201
+    assert httpx.put(f"{service.url}/collections/shop", json=fields, timeout=60).status_code == 201
     path = tmp_path / "x.csv"
     path.write_text("id,text,price,added\n1,A teapot of iron,19.5,2024-05-01\n2,A cup,cheap,2024-06-01\n")
     imported = run(service, "ingest", str(path), "--collection", "shop")

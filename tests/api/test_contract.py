@@ -24,7 +24,7 @@ def test_the_service_keeps_what_its_document_says(tmp_path: Path, asks_for_keys:
         entry = {"id": "e", "question": "Who?", "answer": "Me."}
         paths = {"documents/documents": {"id": "d", "text": "a text"}, "faq/entries": entry}
         for path, body in paths.items():
-            httpx.post(f"{service.url}/collections/{path}", json=body, headers=headers).raise_for_status()
+            httpx.post(f"{service.url}/collections/{path}", json=body, headers=headers, timeout=60).raise_for_status()
         command = [
             str(Path(sys.executable).with_name("schemathesis")),
             "run",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,7 +27,10 @@ def stop(service: Running) -> None:
 
 
 def test_a_process_that_drains_is_not_ready_and_says_goodbye_but_still_answers(tmp_path: Path) -> None:
-    with running_service(tmp_path, drain_seconds="20") as service, httpx.Client(base_url=service.url) as client:
+    with (
+        running_service(tmp_path, drain_seconds="20") as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
         assert client.get("/health/ready").is_success
         stop(service)
         while (ready := client.get("/health/ready")).is_success:
@@ -64,12 +68,38 @@ def test_searches_in_progress_end_well_and_the_process_exits(tmp_path: Path) -> 
     assert set(answers) == {200}
 
 
+def test_searches_whose_callers_left_end_before_what_they_use_is_closed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with running_service(tmp_path / "data", log, log_level="info") as service:
+        document = {"id": "mars", "text": "Mars is the red planet."}
+        assert httpx.post(f"{service.url}/collections/planets/documents", json=document, timeout=60).is_success
+        for number in range(200):
+            query = {"query": f"planet {number} " + "far away " * 100, "collection": "planets"}
+            body = json.dumps(query).encode()
+            headers = "Content-Type: application/json", f"Content-Length: {len(body)}"
+            with closing(begin(service.port, "/search", *headers)) as connection:
+                connection.sendall(body)
+        wait_until(lambda: active_connections(service) > 20)
+        stop(service)
+        assert service.process.wait(timeout=30) == 0
+    lines = [json.loads(said) for said in log.read_text().splitlines()]
+    assert lines[-1]["message"] == "stopped"
+    assert not [said for said in lines if said["level"] == "error"]
+
+
+def active_connections(service: Running) -> float:
+    (said,) = re.findall(
+        r"^active_connections (\S+)$", httpx.get(f"{service.url}/metrics", timeout=60).text, re.MULTILINE
+    )
+    return float(said)
+
+
 def unfinished_import(service: Running, accept: str) -> socket.socket:
     """Begin an import of many documents that does not end, and wait until some are acknowledged."""
     headers = f"Content-Type: {NDJSON}", f"Accept: {accept}", "Content-Length: 1000000"
     connection = begin(service.port, "/collections/cut/documents", *headers)
     connection.sendall(b"".join(line(f"d{number}") for number in range(500)) + b'{"id": "half')
-    while httpx.get(f"{service.url}/collections/cut").json().get("documents", 0) == 0:
+    while httpx.get(f"{service.url}/collections/cut", timeout=60).json().get("documents", 0) == 0:
         time.sleep(0.01)
     return connection
 
@@ -93,7 +123,7 @@ def test_an_import_stops_at_an_acknowledged_batch_and_loses_nothing(tmp_path: Pa
     assert (problem["title"], problem["status"]) == ("The service is stopping", 503)
     assert acknowledged > 0
     with running_service(tmp_path) as again:
-        assert httpx.get(f"{again.url}/collections/cut").json()["documents"] == acknowledged
+        assert httpx.get(f"{again.url}/collections/cut", timeout=60).json()["documents"] == acknowledged
         documents = b"".join(line(f"d{number}") for number in range(500))
         sent = httpx.post(
             f"{again.url}/collections/cut/documents", content=documents, headers={"Content-Type": NDJSON}, timeout=60
@@ -106,7 +136,7 @@ def test_an_import_that_sends_nothing_is_told_to_come_again(tmp_path: Path) -> N
         headers = f"Content-Type: {NDJSON}", f"Accept: {NDJSON}", "Content-Length: 1000"
         connection = begin(service.port, "/collections/none/documents", *headers)
         connection.sendall(b'{"id": ')
-        assert httpx.get(f"{service.url}/health/live").is_success
+        assert httpx.get(f"{service.url}/health/live", timeout=60).is_success
         stop(service)
         answer = received(connection)
         assert service.process.wait(timeout=30) == 0
@@ -125,7 +155,10 @@ def test_an_idle_connection_does_not_hold_the_process(tmp_path: Path) -> None:
 
 
 def test_a_short_import_that_arrives_while_the_process_drains_is_done_whole(tmp_path: Path) -> None:
-    with running_service(tmp_path, drain_seconds="20") as service, httpx.Client(base_url=service.url) as client:
+    with (
+        running_service(tmp_path, drain_seconds="20") as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
         stop(service)
         while client.get("/health/ready").is_success:
             time.sleep(0.01)

@@ -18,7 +18,7 @@ def test_a_short_load_asks_everything_of_everybody_and_passes(service: Running) 
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     for name in ("rag_query", "upload_document", "faq"):
         assert name in outcome.stderr
-    assert httpx.get(f"{service.url}/collections/load_documents").json()["documents"] > 5
+    assert httpx.get(f"{service.url}/collections/load_documents", timeout=60).json()["documents"] > 5
 
 
 def test_a_service_that_is_not_there_is_said_at_once() -> None:

@@ -51,8 +51,8 @@ def test_the_openapi_document_and_its_page_are_served(client: httpx.Client) -> N
 
 def test_what_is_switched_off_says_so(tmp_path: Path) -> None:
     with running_service(tmp_path, metrics_enabled="false", faq_enabled="false") as service:
-        assert httpx.get(f"{service.url}/metrics").status_code == 404
-        answer = httpx.post(f"{service.url}/faq/search", json={"query": "x"})
+        assert httpx.get(f"{service.url}/metrics", timeout=60).status_code == 404
+        answer = httpx.post(f"{service.url}/faq/search", json={"query": "x"}, timeout=60)
         assert (answer.status_code, "RETRIEVAL_FAQ_ENABLED" in answer.json()["detail"]) == (404, True)
 
 
@@ -60,11 +60,16 @@ def test_the_process_stops_cleanly_and_keeps_what_it_acknowledged(tmp_path: Path
     for number in range(2):
         with running_service(tmp_path) as service:
             documents = [{"id": f"d{number}", "text": "a text"}]
-            assert httpx.post(f"{service.url}/collections/kept/documents", json=documents).json()["created"] == 1
+            assert (
+                httpx.post(f"{service.url}/collections/kept/documents", json=documents, timeout=60).json()["created"]
+                == 1
+            )
             process = service.process
         assert not process.is_running()
     with running_service(tmp_path) as service:
-        hits = httpx.post(f"{service.url}/search", json={"query": "text", "collection": "kept"}).json()["hits"]
+        hits = httpx.post(f"{service.url}/search", json={"query": "text", "collection": "kept"}, timeout=60).json()[
+            "hits"
+        ]
         assert {hit["document_id"] for hit in hits} == {"d0", "d1"}
 
 
@@ -160,9 +165,9 @@ def test_spans_reach_a_collector_under_the_callers_trace(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
     trace = "0af7651916cd43dd8448eb211c80319c"
     with running_service(tmp_path) as service:
-        httpx.post(f"{service.url}/collections/traced/documents", json={"text": "a text"})
+        httpx.post(f"{service.url}/collections/traced/documents", json={"text": "a text"}, timeout=60)
         headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
-        httpx.post(f"{service.url}/search", json={"query": "text", "collection": "traced"}, headers=headers)
+        httpx.post(f"{service.url}/search", json={"query": "text", "collection": "traced"}, headers=headers, timeout=60)
     scopes = [scope for request in received for resource in request.resource_spans for scope in resource.scope_spans]
     spans = [span for scope in scopes for span in scope.spans if span.trace_id.hex() == trace]
     assert {span.name for span in spans} == {"POST /search", "embed", "vector", "keyword", "fuse"}

@@ -32,7 +32,7 @@ def asked(client: httpx.Client, path: str = "/search", **fields: Any) -> dict[st
 
 def until(holds: Callable[[], bool]) -> bool:
     """Wait for what happens in the background."""
-    for _ in range(200):
+    for _ in range(1200):
         if holds():
             return True
         time.sleep(0.05)

@@ -18,6 +18,9 @@ from tests.tools.weaviate import RunningNode
 
 pytestmark = pytest.mark.slow
 
+ROOMY = {"redis_budget_ms": "5000", "weaviate_budget_ms": "10000"}
+"""Budgets that a busy machine does not use up: what is measured is quality."""
+
 
 @pytest.fixture(scope="module")
 def measured(weaviate: RunningNode) -> dict[str, dict[str, float]]:
@@ -30,7 +33,7 @@ def measured(weaviate: RunningNode) -> dict[str, dict[str, float]]:
     found = {}
     with redis_server() as redis:
         for store, settings in {"embedded": {}, "weaviate": over_weaviate}.items():
-            with running_service(redis_url=redis.url, **settings) as service:
+            with running_service(redis_url=redis.url, **ROOMY, **settings) as service:
                 service.command("ingest", str(SHARED_DATA / "cisi.jsonl.gz"), "--collection", "cisi")
                 found[store] = evaluate(service)
     print(found)  # noqa: T201  # the figures belong in the log of a run

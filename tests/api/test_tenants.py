@@ -16,6 +16,9 @@ from tests.tools.running import running_service
 from tests.tools.servers import redis_server, wait_until
 from tests.tools.weaviate import settings_of
 
+PATIENT = {"RETRIEVAL_REDIS_BUDGET_MS": "5000", "RETRIEVAL_WEAVIATE_BUDGET_MS": "10000"}
+"""These tests are of what is answered, on a machine that may be busy with others."""
+
 steps = st.builds(
     Step,
     tenant=st.sampled_from(TENANTS),
@@ -34,7 +37,8 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with ExitStack() as stack:
         if request.param == "weaviate":
             url = stack.enter_context(redis_server()).url
-            environment = {"RETRIEVAL_API_KEYS_FILE": str(file)} | settings_of(request.getfixturevalue("weaviate"))
+            environment = settings_of(request.getfixturevalue("weaviate")) | PATIENT
+            environment |= {"RETRIEVAL_API_KEYS_FILE": str(file)}
             processes = stack.enter_context(shared_processes(2, url, folder, **environment))
             opened = World([process.url for process in processes], keys)
         else:

@@ -14,6 +14,8 @@ from tests.tools.running import _wait_ready, free_port
 
 ROOT = Path(__file__).parents[2]
 MODULE = "tests.tools.shared_service"
+LONGEST_LIFE_SECONDS = 60
+"""Of what is to die."""
 
 
 class SharedProcess:
@@ -50,6 +52,11 @@ class SharedProcess:
         if self._process:
             self._process.kill()
             self._process.wait()
+
+    def wait_dead(self) -> None:
+        """Return when it has ended by itself."""
+        assert self._process
+        self._process.wait(timeout=LONGEST_LIFE_SECONDS)
 
     def freeze(self, seconds: float) -> None:
         """Stop it for so long, unless it is dead: it wakes up knowing what was true before."""

@@ -39,7 +39,7 @@ def with_affinity(by: str) -> Ingress:
 
 def answered(processes: list[Replica]) -> list[int]:
     """How many requests each process says that it has answered."""
-    counts = [COUNT.search(httpx.get(f"{process.url}/metrics").text) for process in processes]
+    counts = [COUNT.search(httpx.get(f"{process.url}/metrics", timeout=60).text) for process in processes]
     return [int(count[1]) if count else 0 for count in counts]
 
 
@@ -144,7 +144,7 @@ def test_by_address_a_client_without_cookies_stays_too(processes: list[Replica])
 def test_when_nobody_answers_a_client_learns_that_it_may_send_again(tmp_path: Path) -> None:
     with replicas(1, tmp_path) as (only,), nginx_before([only.address]) as proxy:
         only.kill()
-        answer = httpx.get(f"{proxy.url}/collections", headers={"X-Request-ID": "mine"})
+        answer = httpx.get(f"{proxy.url}/collections", headers={"X-Request-ID": "mine"}, timeout=60)
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert answer.headers["content-type"] == "application/problem+json"

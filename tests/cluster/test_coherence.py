@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 
 SECONDS = float(os.environ.get("CLUSTER_SECONDS") or 60)
 PROCESSES = 4
+RUNS = 10
 SETTLED = {"RETRIEVAL_SETTLING_SECONDS": "0"}
 """What is cached stays cached: nothing but the versions keeps answers fresh."""
 
@@ -77,7 +78,10 @@ async def test_a_protocol_without_one_of_its_parts_is_found_out(tmp_path: Path, 
             asking = 0.25 if broken == "minimum" else 0.0
             load = Load(processes, trace, client, writing=processes[:1], asking_minimum=asking, documents=4)
             await load.fill()
-            await load.run(4)
+            for _ in range(RUNS):  # one may be too short for it, on a busy machine
+                await load.run(4)
+                if any(violation.broken == broken for violation in trace.violations()):
+                    break
     sys.stdout.write(f"\n{trace.summary()}\n")
     assert Counter(violation.broken for violation in trace.violations())[broken] > 0
 
@@ -97,8 +101,11 @@ async def test_a_write_whose_process_died_before_the_commit_is_seen_once_it_is_a
             for process in processes:
                 await load.read(process, 7)
             lost = Load([mortal], Trace(), client)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(lost.write(7), 2)
+            writing = asyncio.create_task(lost.write(7))
+            await asyncio.to_thread(mortal.wait_dead)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            assert not lost.trace.writes
             await load.write(7)
             for process in processes:
                 await load.read(process, 7)

@@ -21,7 +21,7 @@ from tests.tools.servers import redis_server
 
 pytestmark = pytest.mark.anyio
 
-ROOMY = {"RETRIEVAL_REDIS_BUDGET_MS": "2000"}
+ROOMY = {"RETRIEVAL_REDIS_BUDGET_MS": "5000"}
 """A budget that a busy machine does not use up: what is counted as an error is one then."""
 
 
@@ -130,8 +130,8 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Poisoned]:
     directory = tmp_path_factory.mktemp("poisoned")
     with (
         redis_server() as server,
-        shared_processes(2, server.url, directory, RETRIEVAL_SETTLING_SECONDS="0") as processes,
-        httpx.Client(timeout=10) as client,
+        shared_processes(2, server.url, directory, RETRIEVAL_SETTLING_SECONDS="0", **ROOMY) as processes,
+        httpx.Client(timeout=60) as client,
     ):
         address = f"{processes[0].url}/collections/documents/documents"
         documents = [content(document, 0) for document in range(100)]

@@ -42,7 +42,7 @@ def test_what_has_reached_no_process_goes_to_one_that_takes_it(path: str) -> Non
     with stand_ins([FINE]) as (well,):
         nowhere = [f"127.0.0.1:{free_port()}" for _ in range(2)]
         with nginx_before([*nowhere, well.address]) as proxy:
-            assert httpx.post(f"{proxy.url}{path}", content=b"{}").status_code == 200
+            assert httpx.post(f"{proxy.url}{path}", content=b"{}", timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("path", [*SEARCHES, *IMPORTS])
@@ -61,7 +61,7 @@ def test_a_refusal_is_the_answer_and_no_other_process_is_bothered(path: str) -> 
 
 def test_a_caller_whom_nobody_answered_learns_what_may_be_sent_again() -> None:
     with nginx_before([f"127.0.0.1:{free_port()}"]) as proxy:
-        answer = httpx.post(f"{proxy.url}/collections/x/rollback")
+        answer = httpx.post(f"{proxy.url}/collections/x/rollback", timeout=60)
     assert answer.status_code == 503
     assert "searches and imports may be sent again" in answer.json()["detail"]
 
@@ -70,14 +70,16 @@ def test_a_stream_that_has_reached_no_process_goes_to_one_that_takes_it() -> Non
     with stand_ins([FINE]) as (well,):
         nowhere = [f"127.0.0.1:{free_port()}" for _ in range(2)]
         with nginx_before([*nowhere, well.address]) as proxy:
-            answers = [httpx.post(f"{proxy.url}{IMPORTS[0]}", content=slowly(), headers=NDJSON) for _ in range(3)]
+            answers = [
+                httpx.post(f"{proxy.url}{IMPORTS[0]}", content=slowly(), headers=NDJSON, timeout=60) for _ in range(3)
+            ]
     assert {answer.status_code for answer in answers} == {200}
     assert len(well.requests) == 3
 
 
 def test_of_streams_that_a_dying_process_leaves_only_those_that_came_whole_are_sent_again() -> None:
     with stand_ins([DEATH, DEATH, FINE]) as processes, nginx_before([one.address for one in processes]) as proxy:
-        began = httpx.post(f"{proxy.url}{IMPORTS[0]}", content=slowly(), headers=NDJSON)
+        began = httpx.post(f"{proxy.url}{IMPORTS[0]}", content=slowly(), headers=NDJSON, timeout=60)
         assert (began.status_code, sum(len(one.requests) for one in processes)) == (503, 1)
         with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
             head = f"POST {IMPORTS[0]} HTTP/1.1\r\nHost: a\r\nContent-Type: {NDJSON['Content-Type']}\r\n"

@@ -60,7 +60,7 @@ def test_a_document_cannot_take_the_place_of_a_page_that_is_kept_for_all(
 ) -> None:
     token = bearing(key[1])
     document = {"id": f"../../..{page}", "text": "put here by a stranger"}
-    httpx.post(f"{proxy.url}/collections/c/documents", json=document, headers=token).raise_for_status()
+    httpx.post(f"{proxy.url}/collections/c/documents", json=document, headers=token, timeout=60).raise_for_status()
     own = proxy.answer(hidden(page), f"Authorization: {token['Authorization']}")
     assert "put here by a stranger" in own
     assert "public" not in own
@@ -69,8 +69,8 @@ def test_a_document_cannot_take_the_place_of_a_page_that_is_kept_for_all(
 
 
 def test_a_page_that_is_kept_tells_nothing_of_who_asked_first(proxy: RunningNginx) -> None:
-    first = httpx.get(f"{proxy.url}/schema/openapi.json", headers={"X-Request-ID": "of-the-first"})
-    second = httpx.get(f"{proxy.url}/schema/openapi.json", headers={"X-Request-ID": "of-the-second"})
+    first = httpx.get(f"{proxy.url}/schema/openapi.json", headers={"X-Request-ID": "of-the-first"}, timeout=60)
+    second = httpx.get(f"{proxy.url}/schema/openapi.json", headers={"X-Request-ID": "of-the-second"}, timeout=60)
     assert not proxy.request("of-the-second")["upstream"]
     assert first.content == second.content
     assert second.headers.get_list("x-request-id") == ["of-the-second"]
@@ -152,7 +152,7 @@ def test_one_address_cannot_have_all_connections() -> None:
 def test_queries_are_not_written_down_where_no_process_answers_either(method: str) -> None:
     with nginx_before([f"127.0.0.1:{free_port()}"]) as proxy:
         answer = httpx.request(
-            method, f"{proxy.url}/search", params={"q": "a-secret-wish"}, json={"query": "x" * 99_999}
+            method, f"{proxy.url}/search", params={"q": "a-secret-wish"}, json={"query": "x" * 99_999}, timeout=60
         )
         written = proxy.request(answer.headers["x-request-id"])
         assert (answer.status_code, written["status"], written["path"]) == (503, 503, "/search")

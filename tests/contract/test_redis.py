@@ -75,6 +75,7 @@ async def redis(place: Place) -> AsyncIterator[Redis]:
     for server in servers:
         server.say("FLUSHALL")
     async with open_redis(url, password, budget_seconds=GENEROUS_SECONDS) as opened:
+        await until_well(opened)  # a busy machine may keep a first connection waiting
         yield opened
 
 
@@ -180,6 +181,19 @@ async def test_sentinels_lead_to_the_next_master() -> None:
             after = await redis.run("a", ("GET", "a"))
     assert after.values == [b"kept"]
     assert before.run != after.run
+
+
+async def test_no_sentinel_is_forgotten_where_several_are_asked_at_once() -> None:
+    with sentinels(3) as running:
+        first, *others = running.sentinels
+        async with open_redis(running.url, budget_seconds=GENEROUS_SECONDS) as redis:
+            first.freeze()
+            await asyncio.gather(*(until_well(redis, "a", ("BLPOP", "a", "1")) for _ in range(8)))  # each has a link
+            first.thaw()
+            for sentinel in others:
+                sentinel.kill()
+            running.master.say("CLIENT", "KILL", "TYPE", "normal")
+            assert (await until_well(redis)).values == [b"PONG"]
 
 
 async def test_a_master_that_was_replaced_while_it_lives_is_left() -> None:

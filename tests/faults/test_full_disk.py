@@ -27,13 +27,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_nearly_full_disk_refuses_writes_and_goes_on_reading(small_disk: Path) -> None:
     with running_service(small_disk / "data") as service:
-        first = httpx.post(f"{service.url}/collections/kept/documents", json={"id": "a", "text": "kept text"})
+        first = httpx.post(
+            f"{service.url}/collections/kept/documents", json={"id": "a", "text": "kept text"}, timeout=60
+        )
         assert first.json()["created"] == 1
         (small_disk / "ballast").write_bytes(bytes(80_000_000))
-        refused = httpx.post(f"{service.url}/collections/kept/documents", json={"id": "b", "text": "more"})
+        refused = httpx.post(f"{service.url}/collections/kept/documents", json={"id": "b", "text": "more"}, timeout=60)
         assert refused.status_code == 503
-        assert httpx.post(f"{service.url}/collections/new/documents", json={"text": "more"}).status_code == 503
-        hits = httpx.post(f"{service.url}/search", json={"query": "text", "collection": "kept"}).json()["hits"]
+        assert (
+            httpx.post(f"{service.url}/collections/new/documents", json={"text": "more"}, timeout=60).status_code == 503
+        )
+        hits = httpx.post(f"{service.url}/search", json={"query": "text", "collection": "kept"}, timeout=60).json()[
+            "hits"
+        ]
         assert [hit["document_id"] for hit in hits] == ["a"]
     environment = os.environ | {
         "RETRIEVAL_LISTEN": f"127.0.0.1:{free_port()}",
@@ -45,5 +51,5 @@ def test_a_nearly_full_disk_refuses_writes_and_goes_on_reading(small_disk: Path)
     assert "MB left" in start.stderr
     (small_disk / "ballast").unlink()
     with running_service(small_disk / "data") as service:
-        again = httpx.post(f"{service.url}/collections/kept/documents", json={"id": "b", "text": "more"})
+        again = httpx.post(f"{service.url}/collections/kept/documents", json={"id": "b", "text": "more"}, timeout=60)
         assert again.json()["created"] == 1

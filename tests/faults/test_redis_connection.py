@@ -58,7 +58,7 @@ async def test_a_killed_redis_is_used_again_when_it_is_back(server: RunningRedis
 
 
 async def test_a_frozen_redis_keeps_nobody_and_is_used_again_when_it_thaws(server: RunningRedis) -> None:
-    async with opened(server.port, 0.05) as redis:
+    async with opened(server.port, 0.5) as redis:
         await outcomes(*(get(redis) for _ in range(50)))
         server.freeze()
         found = await outcomes(*(get(redis) for _ in range(50)))
@@ -74,7 +74,7 @@ async def test_a_frozen_redis_keeps_nobody_and_is_used_again_when_it_thaws(serve
 
 
 async def test_calls_under_way_end_when_a_few_have_shown_that_redis_is_frozen(server: RunningRedis) -> None:
-    async with opened(server.port, 0.05) as redis:
+    async with opened(server.port, 0.5) as redis:
         await outcomes(*(get(redis) for _ in range(50)))
         server.freeze()
         first = [asyncio.ensure_future(get(redis)) for _ in range(FAILURES_IN_A_ROW)]
@@ -98,10 +98,13 @@ async def test_a_redis_that_is_frozen_at_the_start_keeps_nobody(server: RunningR
 
 
 async def test_a_slow_redis_is_left_alone_until_it_is_quick(proxy: Proxy) -> None:
-    async with opened(proxy.port, 0.2) as redis:
+    async with opened(proxy.port, 3.0) as redis:
         await until_well(redis)
-        proxy.poison("latency", {"latency": 150})
-        assert [await get(redis) for _ in range(3)] == [b"value of a"] * 3  # in time, and too slow
+        proxy.poison("latency", {"latency": 2_200})
+        for _ in range(2 * FAILURES_IN_A_ROW):  # of which some may count as this machine's fault
+            assert await get(redis) == b"value of a"  # in time, and too slow
+            if redis.is_open:
+                break
         assert redis.is_open
         with pytest.raises(RedisUnavailable, match="left alone"):
             await get(redis)
@@ -110,12 +113,12 @@ async def test_a_slow_redis_is_left_alone_until_it_is_quick(proxy: Proxy) -> Non
 
 
 async def test_redis_is_not_blamed_where_the_process_itself_was_busy(server: RunningRedis) -> None:
-    async with opened(server.port, 0.05) as redis:
+    async with opened(server.port, 0.5) as redis:
         await outcomes(*(get(redis) for _ in range(CONNECTIONS)))
         for _ in range(5):
             calls = [asyncio.ensure_future(get(redis)) for _ in range(CONNECTIONS)]
             await asyncio.sleep(0)
-            time.sleep(0.1)  # noqa: ASYNC251  # what blocks the loop is the point
+            time.sleep(0.6)  # noqa: ASYNC251  # what blocks the loop is the point
             assert await outcomes(*calls) == [b"value of a"] * CONNECTIONS
         assert redis.servers[0].breaker.failures == 0
 
@@ -123,7 +126,7 @@ async def test_redis_is_not_blamed_where_the_process_itself_was_busy(server: Run
 async def test_a_frozen_node_of_a_cluster_costs_only_its_own_keys() -> None:
     keys = [str(number) for number in range(30)]
     with redis_cluster() as cluster:
-        async with open_redis(cluster.url, max_connections=CONNECTIONS, budget_seconds=0.05) as redis:
+        async with open_redis(cluster.url, max_connections=CONNECTIONS, budget_seconds=1.0) as redis:
             runs = {key: (await redis.run(key, ("GET", key))).run for key in keys}
             frozen = f"run_id:{runs[keys[0]]}"
             (node,) = [node for node in cluster.nodes if frozen in node.say("INFO", "server")]
@@ -143,7 +146,7 @@ async def test_a_cluster_may_be_dead_at_the_start_and_come_later() -> None:
     with redis_cluster() as cluster:
         for node in cluster.nodes:
             node.freeze()
-        async with open_redis(cluster.url, budget_seconds=0.05) as redis:
+        async with open_redis(cluster.url, budget_seconds=1.0) as redis:
             found = await outcomes(*(get(redis) for _ in range(10)))
             assert all(isinstance(outcome, RedisUnavailable) for outcome in found)
             for node in cluster.nodes:
@@ -156,8 +159,8 @@ async def test_a_cluster_may_be_dead_at_the_start_and_come_later() -> None:
 async def test_the_calls_of_a_request_share_its_budget(proxy: Proxy) -> None:
     async with opened(proxy.port) as redis:
         await get(redis)
-        proxy.poison("latency", {"latency": 60})
-        with budgeted(Budget(0.1)):
+        proxy.poison("latency", {"latency": 600})
+        with budgeted(Budget(1.0)):
             assert await get(redis) == b"value of a"
             with pytest.raises(RedisUnavailable, match="within"):
                 await get(redis)

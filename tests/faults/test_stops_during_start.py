@@ -27,7 +27,7 @@ def data_dir(tmp_path: Path) -> Path:
     """One document, and no list yet."""
     with running_service(tmp_path) as service:
         document = {"id": "a", "text": "a text"}
-        httpx.post(f"{service.url}/collections/documents/documents", json=document).raise_for_status()
+        httpx.post(f"{service.url}/collections/documents/documents", json=document, timeout=60).raise_for_status()
     return tmp_path
 
 
@@ -68,7 +68,7 @@ def list_being_read(data_dir: Path) -> Iterator[int]:
 
 
 def check_stopped(process: subprocess.Popen[str]) -> None:
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=120)
     assert (process.returncode, '"ready"' in log, "Traceback" in log) == (0, False, False), log
     assert "stopped before it was ready" in log
 
@@ -93,13 +93,13 @@ def test_a_start_stops_in_the_middle_of_its_warm_up(data_dir: Path) -> None:
         process.send_signal(signal.SIGTERM)
         check_stopped(process)
     with running_service(data_dir) as service:
-        hits = httpx.post(f"{service.url}/search", json={"query": "text"}).json()["hits"]
+        hits = httpx.post(f"{service.url}/search", json={"query": "text"}, timeout=60).json()["hits"]
         assert [hit["document_id"] for hit in hits] == ["a"]
 
 
 def test_a_start_stops_that_waits_for_a_redis_that_says_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        mute.settimeout(30)
+        mute.settimeout(120)
         with starting(tmp_path, redis_url=f"redis://127.0.0.1:{mute.getsockname()[1]}") as process, mute.accept()[0]:
             process.send_signal(signal.SIGTERM)
             check_stopped(process)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from tests.tools.weaviate import RunningNode, RunningWeaviate, weaviate_cluster
 
 pytestmark = pytest.mark.anyio
 
-ROOMY_SECONDS = 30
+ROOMY_SECONDS = 120
 REQUEST = gets.SearchRequest(collection="Thing", limit=1, uses_123_api=True, metadata=gets.MetadataRequest(uuid=True))
 
 
@@ -45,7 +45,7 @@ def cluster() -> Iterator[RunningWeaviate]:
 def node(weaviate: RunningNode) -> Iterator[RunningNode]:
     create_class(weaviate.url)
     yield weaviate
-    httpx.delete(f"{weaviate.url}/v1/schema/Thing").raise_for_status()
+    httpx.delete(f"{weaviate.url}/v1/schema/Thing", timeout=60).raise_for_status()
 
 
 @pytest.fixture
@@ -68,6 +68,12 @@ async def ask(node: Node, seconds: float) -> str:
 
 async def read(nodes: Nodes) -> str:
     return await nodes.read(ask)
+
+
+async def is_well(nodes: Nodes) -> bool:
+    with suppress(StoreUnavailable):
+        return await read(nodes) == "well"
+    return False
 
 
 async def write(nodes: Nodes) -> str:
@@ -135,11 +141,11 @@ async def test_reads_and_writes_go_on_while_a_node_is_dead_and_it_is_used_again(
 
 async def test_a_write_to_a_node_that_freezes_is_made_on_another(cluster: RunningWeaviate) -> None:
     async with opened(cluster) as nodes:
-        nodes.nodes[1].took(5)
+        nodes.nodes[1].took(ROOMY_SECONDS)  # longer than a busy machine made the other one take
         cluster.nodes[0].freeze()
         try:
             assert await write(nodes) == "well"
-            assert nodes.nodes[0].breaker.is_open
+            await until(lambda: nodes.nodes[0].breaker.is_open)
         finally:
             cluster.nodes[0].thaw()
 
@@ -178,8 +184,9 @@ async def test_connections_that_are_reset_fail_and_come_again(proxy: Proxy) -> N
             await read(nodes)
         proxy.heal()
         await until(lambda: not nodes.is_open)
-        await asyncio.sleep(1)
-        assert await read(nodes) == "well"
+        async with asyncio.timeout(ROOMY_SECONDS):
+            while not await is_well(nodes):  # noqa: ASYNC110  # gRPC connects again when it sees fit
+                await asyncio.sleep(0.05)
 
 
 async def test_a_slow_node_is_avoided(node: RunningNode, proxy: Proxy) -> None:

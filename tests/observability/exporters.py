@@ -26,3 +26,6 @@ CADVISOR = {
 # https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
 PROMETHEUS = {"ALERTS"}
 OTHERS = KUBE_STATE_METRICS | CADVISOR
+
+OF_CONTAINERS = {"retrieval_memory_limit_bytes"}
+"""The service's own, but only where its container has a limit."""

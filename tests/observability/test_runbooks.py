@@ -12,6 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 RUNBOOKS = DOCS / "runbooks.md"
 ALERTS = {rule.name: rule for rule in rules() if rule.is_alert}
 PARTS = ("**Means**", "**Look at**", "**Harmless**")
+TEMPLATES = DOCS.parent / "charts" / "retrieval" / "templates"
 LARGEST_PICTURE = 200_000
 
 
@@ -74,6 +75,18 @@ def test_panels_that_runbooks_name_exist() -> None:
     for page, list_of_panels in named:
         first = list_of_panels.partition(",")[0].partition(" and ")[0]
         assert any(title.startswith(first) or first.startswith(title) for title in titles[page.lower()]), (page, first)
+
+
+def test_the_first_commands_reach_every_pod_by_the_names_that_the_chart_gives() -> None:
+    first = RUNBOOKS.read_text().partition("\n## ")[0]
+    labels = (TEMPLATES / "_helpers.tpl").read_text().partition('"retrieval.selectorLabels"')[2].partition("end")[0]
+    selected = re.findall(r"(app\.kubernetes\.io/\w+)=", first)
+    assert selected
+    assert all(f"{label}: " in labels for label in selected)
+    containers = re.findall(r"-c (\w+)", first)
+    assert containers
+    assert all(f"- name: {container}\n" in (TEMPLATES / "deployment.yaml").read_text() for container in containers)
+    assert not re.findall(r"exec deploy/|logs deploy/JOB (?!-c \w+ --all-pods)", first)
 
 
 @pytest.mark.parametrize("page", [page.name for page in PAGES if page.name != "kubernetes"])

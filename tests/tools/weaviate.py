@@ -16,11 +16,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.tools.programs import WEAVIATE
+from tests.tools.running import FIRST_PORT, LAST_PORT
 from tests.tools.servers import Unwell, missing
 
 LONGEST_START_SECONDS = 60
-FIRST_PORT, LAST_PORT = 10_000, 32_000
-"""Below those that connections get for themselves: a node that was killed finds its ports free when it comes back."""
 SERVICES = ("http", "grpc", "gossip", "data", "raft", "raft_calls")
 """What listens on the ports of a node, one after the other; nodes take it that `data` and `raft_calls` follow."""
 

@@ -57,11 +57,20 @@ class Topology(Protocol):
         """Close all connections."""
 
 
+class PromptSSLConnection(SSLConnection):
+    """One that ends at once where it is told not to wait: an orderly end of TLS waits for the server, up to 30 s."""
+
+    async def disconnect(self, nowait: bool = False, *arguments: Any, **more: Any) -> None:  # noqa: FBT001, FBT002  # as redis-py has it
+        if nowait and self._writer is not None:
+            self._writer.transport.abort()
+        await super().disconnect(nowait, *arguments, **more)
+
+
 class Connections:
     """Makes the connections of redis-py, which connect with TLS, AUTH and SELECT, and never try again."""
 
     def __init__(self, address: RedisAddress) -> None:
-        self._class = SSLConnection if address.has_tls else Connection
+        self._class = PromptSSLConnection if address.has_tls else Connection
         self._tls_context: Any = None
         self.options: dict[str, Any] = {
             "username": address.username,
@@ -127,6 +136,7 @@ class Sentinels:
         self._server = Server(f"Redis master {self._name}", self._open_link, allowance)
         self.servers = (self._server,)
         self._master: Address | None = None
+        self._asking = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
 
     def server_of(self, _key: str) -> Server:
@@ -154,7 +164,10 @@ class Sentinels:
 
     async def _find_master(self) -> Address:
         try:
-            host, port = await self._sentinel.discover_master(self._name)
+            # One after the other: redis-py puts the sentinel that answers first in its list, and where two do so at
+            # once it forgets another one, with its connection.
+            async with self._asking:
+                host, port = await self._sentinel.discover_master(self._name)
         except (RedisError, OSError) as error:
             raise LinkLost(f"{error}") from error
         master = str(host), int(port)
