@@ -34,6 +34,7 @@ def test_a_nearly_full_disk_refuses_writes_and_goes_on_reading(small_disk: Path)
         (small_disk / "ballast").write_bytes(bytes(80_000_000))
         refused = httpx.post(f"{service.url}/collections/kept/documents", json={"id": "b", "text": "more"}, timeout=60)
         assert refused.status_code == 503
+        assert "MB left" in refused.json()["detail"]
         assert (
             httpx.post(f"{service.url}/collections/new/documents", json={"text": "more"}, timeout=60).status_code == 503
         )
@@ -49,6 +50,7 @@ def test_a_nearly_full_disk_refuses_writes_and_goes_on_reading(small_disk: Path)
     start = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert start.returncode == 1
     assert "MB left" in start.stderr
+    assert "backup" not in start.stderr
     (small_disk / "ballast").unlink()
     with running_service(small_disk / "data") as service:
         again = httpx.post(f"{service.url}/collections/kept/documents", json={"id": "b", "text": "more"}, timeout=60)

@@ -1,6 +1,5 @@
 """The data directory: one process owns it, it says which format it is in, and it holds nothing unknown."""
 
-import errno
 import fcntl
 import os
 import secrets
@@ -10,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from service.errors import DataDirectoryError
+from service.errors import DataDirectoryError, StoreUnavailable
 
 FORMAT: Final = "1"
 OWN_NAMES: Final = frozenset({"format", "format.new", "lock", "models"})
@@ -66,11 +65,11 @@ def flush_folder(folder: Path) -> None:
 
 
 def check_room(folder: Path) -> None:
-    """Raise OSError (no space left) where the disk is too full to write to an index safely."""
+    """Raise StoreUnavailable where the disk is too full to write to an index safely."""
     if (free := shutil.disk_usage(folder).free) < SPARE_BYTES:
-        raise OSError(
-            errno.ENOSPC,
-            f"the disk has {free // 1_000_000} MB left, fewer than the {SPARE_BYTES // 1_000_000} MB that it needs",
+        raise StoreUnavailable(
+            f"The disk of the data directory has {free // 1_000_000} MB left, and writing needs "
+            f"{SPARE_BYTES // 1_000_000} MB: free some, then try again."
         )
 
 

@@ -267,6 +267,8 @@ def _open_all(folder: Path) -> tuple[Catalog, Live]:
         remove_unknown(folder, {place.collection.physical for pair in places for place in pair if place})
         check_room(folder)
         opened = [_open(folder, catalog, *pair) for pair in places]
+    except StoreUnavailable as error:  # the disk is full
+        raise DataDirectoryError(str(error)) from None
     except (sqlite3.Error, OSError) as error:
         raise DataDirectoryError(
             f"The data directory {folder.parent.resolve()} cannot be read: {error}. Restore it from a backup, "
