@@ -1,6 +1,5 @@
-"""What an SRE sees beside the log: metrics, spans and stage times. Nothing else knows Prometheus or OpenTelemetry."""
+"""What an SRE sees beside the log: metrics and spans. Nothing else knows Prometheus or OpenTelemetry."""
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,7 +8,16 @@ from itertools import product
 from typing import get_args
 
 from opentelemetry import propagate, trace
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -19,8 +27,6 @@ from service.models import Strategy
 from service.timings import Recent, Timing
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-RUNNING_STAGES: ContextVar["Stages | None"] = ContextVar("stages", default=None)
-"""Of the request that is being answered."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 FRACTIONS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 RATIOS = (0.1, 0.25, 0.5, 0.8, 0.95, 1.05, 1.25, 2, 4, 10)
@@ -36,7 +42,7 @@ BUSY_ROUTES = (
     "/collections/{name}/entries",
 )
 ALWAYS_THERE = (200, 500, 503)
-"""Statuses of the busy routes that are exported before the first of them: a rate does not see what begins at one."""
+"""Statuses of the busy routes that are exported before the first of them."""
 BATCH_ROUTES = ("/search/batch", "/faq/search/batch")
 ALWAYS_THERE_IN_BATCHES = (*ALWAYS_THERE, 504)
 
@@ -45,6 +51,8 @@ class Telemetry:
     """The metrics of one process and its tracer. Metrics are registered here and nowhere else."""
 
     def __init__(self, *, exports_spans: bool = False) -> None:
+        # When a counter began would be a series beside each, which nobody reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # as it was published
         self.registry = CollectorRegistry()
         self.tracer = _exporting_tracer() if exports_spans else trace.NoOpTracer()
         self._exports_spans = exports_spans
@@ -58,7 +66,6 @@ class Telemetry:
         )
         for route in BUSY_ROUTES:
             self._by_status |= {(route, status): self._requests.labels(route, str(status)) for status in ALWAYS_THERE}
-        self.batch_queries = self._batch_queries()
         self._add_searches()
         self._add_plans()
         self._add_process()
@@ -67,33 +74,24 @@ class Telemetry:
         self.add_source(
             "active_connections", "Requests and streams in progress", [], lambda: [((), self.active)], is_counter=False
         )
-        self.imports = Counter(
+        self.batch_queries = self._counter(
+            "retrieval_batch_queries_total",
+            "Queries inside batches by the status that each got",
+            ["route", "status"],
+            product(BATCH_ROUTES, ALWAYS_THERE_IN_BATCHES),
+        )
+        self.imports = self._counter(
             "retrieval_import_documents_total",
             "Documents and entries by what became of them",
             ["outcome"],
-            registry=self.registry,
+            zip(IMPORT_OUTCOMES),
         )
-        for outcome in IMPORT_OUTCOMES:
-            self.imports.labels(outcome)
-        self.passages = Gauge(
-            "retrieval_passages",
-            "Passages in the 50 largest collections; the rest are other",
-            ["collection"],
-            registry=self.registry,
+        self.passages = self._gauge(
+            "retrieval_passages", "Passages in the 50 largest collections; the rest are other", "collection"
         )
-        self.dependency_up = Gauge(
-            "retrieval_dependency_up",
-            "Whether the last call to the dependency succeeded",
-            ["dependency"],
-            registry=self.registry,
+        self.dependency_up = self._gauge(
+            "retrieval_dependency_up", "Whether the last call to the dependency succeeded", "dependency"
         )
-
-    def _batch_queries(self) -> Counter:
-        documentation = "Queries inside batches by the status that each got"
-        queries = Counter("retrieval_batch_queries_total", documentation, ["route", "status"], registry=self.registry)
-        for route, status in product(BATCH_ROUTES, ALWAYS_THERE_IN_BATCHES):
-            queries.labels(route, str(status))
-        return queries
 
     def _add_process(self) -> None:
         ProcessCollector(registry=self.registry)
@@ -219,6 +217,18 @@ class Telemetry:
         with self.tracer.start_as_current_span(name, context=parent, kind=trace.SpanKind.SERVER) as span:
             yield span
 
+    def _counter(
+        self, name: str, documentation: str, labels: list[str], zeros: Iterable[tuple[object, ...]]
+    ) -> Counter:
+        """Make a counter with children at zero: a rate does not see what begins at one."""
+        counter = Counter(name, documentation, labels, registry=self.registry)
+        for values in zeros:
+            counter.labels(*values)
+        return counter
+
+    def _gauge(self, name: str, documentation: str, label: str) -> Gauge:
+        return Gauge(name, documentation, [label], registry=self.registry)
+
     def _histogram(
         self, name: str, documentation: str, labels: list[str], buckets: Sequence[float] = BUCKETS
     ) -> Histogram:
@@ -237,42 +247,6 @@ class _Source(Collector):
         for labels, value in self._read():
             family.add_metric(labels, value)  # type: ignore[attr-defined]  # the families have it, their base has not
         yield family
-
-
-class Stages:
-    """The stage times of one request: for Server-Timing, the histograms and the spans."""
-
-    def __init__(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        """Time a block as one of STAGES; a stage that runs several times in a request adds up in Server-Timing."""
-        start = time.perf_counter()
-        try:
-            with self._telemetry.stage_span(stage):
-                yield
-        finally:
-            spent = time.perf_counter() - start
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
-            self._telemetry.observe_stage(stage, spent)
-
-    def server_timing(self, total: float) -> str:
-        """Return the Server-Timing header's value, in milliseconds."""
-        entries = [*self.seconds.items(), ("total", total)]
-        return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in entries)
-
-
-@contextmanager
-def timed(stage: str) -> Iterator[None]:
-    """Time a block as a stage of the request that it runs for, if it runs for one."""
-    stages = RUNNING_STAGES.get()
-    if stages is None:
-        yield
-        return
-    with stages.time(stage):
-        yield
 
 
 def _exporting_tracer() -> trace.Tracer:

@@ -9,7 +9,7 @@ from service.caches.codec import HEAD, decode, encode, is_of_another_release, ow
 from service.caches.deletions import Deletions
 from service.caches.redis import Redis
 from service.errors import RedisUnavailable
-from service.telemetry import timed
+from service.stages import timed
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from service.models import Collection, Kind, SearchRequest, SearchResponse
 from service.search.faq import FaqRequest, FaqResponse
 from service.search.hottest import Hot
 from service.search.prepared import Prepared
-from service.telemetry import Stages, Telemetry
+from service.stages import Stages
+from service.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 

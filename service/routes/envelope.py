@@ -24,7 +24,8 @@ from service.routes.problems import (
     is_shed,
     problem_of,
 )
-from service.telemetry import REQUEST_ID, RUNNING_STAGES, Stages, Telemetry
+from service.stages import RUNNING_STAGES, Stages
+from service.telemetry import REQUEST_ID, Telemetry
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from service.routes.caching import PRIVATE, answered_with, demands_of, respond
 from service.routes.problems import documented
 from service.routes.requests import ServiceRequest
 from service.search.faq import FaqRequest, FaqResponse
-from service.telemetry import Stages
+from service.stages import Stages
 from service.wiring import Services
 
 

@@ -15,7 +15,7 @@ from litestar.exceptions import InternalServerException, SerializationException
 from service.access.base import Scope
 from service.errors import BodyTooLarge, FieldError, InvalidRequest, MalformedBody
 from service.routes.problems import field_error
-from service.telemetry import Stages
+from service.stages import Stages
 from service.wiring import Services
 
 LARGEST_BODY = 10_000_000

@@ -16,7 +16,7 @@ from service.routes.caching import PRIVATE, answered_with, demands_of, respond
 from service.routes.problems import documented
 from service.routes.requests import ServiceRequest, decode_json
 from service.search.context import ContextRequest, ContextResponse
-from service.telemetry import Stages
+from service.stages import Stages
 from service.wiring import Services
 
 PARAMETERS = {

@@ -17,7 +17,7 @@ from service.resilience.admission import Admission
 from service.search.deadline import search_deadline
 from service.search.popularity import Popularity
 from service.search.prepared import Prepared
-from service.telemetry import Stages
+from service.stages import Stages
 
 Request = TypeVar("Request", contravariant=True)  # noqa: PLC0105  # of requests there is one name
 Ready = TypeVar("Ready", bound=Prepared)

@@ -13,9 +13,9 @@ from service.embedders.base import Embedders
 from service.models import Collection, Hit, Passage, Plan, SearchRequest, SearchResponse, passage_id
 from service.search.answering import Answering
 from service.search.pipeline import PreparedSearch
+from service.stages import Stages
 from service.stores.base import Store
 from service.stores.catalog import find_collection
-from service.telemetry import Stages
 
 BLOCK_GAP = "\n\n"
 

@@ -10,10 +10,10 @@ from service.search.pipeline import checked_query
 from service.search.planner import Planned
 from service.search.planning import Planning, explained_for, nearest_as, planned_for
 from service.search.prepared import Prepared
+from service.stages import Stages
 from service.stores.base import Store, Vector
 from service.stores.catalog import find_searchable
 from service.stores.filters import parse_filter
-from service.telemetry import Stages
 
 SMALLEST_WIDTH = 50
 WIDENING = 4

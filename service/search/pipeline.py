@@ -12,10 +12,10 @@ from service.search.planner import Planned
 from service.search.planning import Planning, explained_for, nearest_as, planned_for
 from service.search.prepared import Prepared
 from service.search.ranking import Ranked, fuse, rank_leg
+from service.stages import Stages
 from service.stores.base import Store
 from service.stores.catalog import find_searchable
 from service.stores.filters import parse_filter
-from service.telemetry import Stages
 
 logger = logging.getLogger(__name__)
 

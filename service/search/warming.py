@@ -14,7 +14,8 @@ from service.errors import RedisUnavailable, RetrievalError
 from service.search.answering import Answering
 from service.search.hottest import MOST_KEPT, Hot, HotList
 from service.search.popularity import Popularity
-from service.telemetry import Stages, Telemetry
+from service.stages import Stages
+from service.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "service"
 
 LAYERS = [
     {"models", "errors", "settings"},
-    {"telemetry", "logs", "timings", "machine"},
+    {"telemetry", "stages", "logs", "timings", "machine"},
     {"resilience", "access"},
     {"stores", "embedders", "caches"},
     {"search", "ingest"},

@@ -18,7 +18,8 @@ from scripts.bench.figures import Figure, median
 from service.caches.base import Demands
 from service.models import DEFAULT_TENANT, Mode, SearchRequest
 from service.settings import Settings
-from service.telemetry import Stages, Telemetry
+from service.stages import Stages
+from service.telemetry import Telemetry
 from service.wiring import Services, open_services
 from tests.tools.running import Running, running_service
 from tests.tools.servers import redis_server

@@ -10,9 +10,10 @@ from service.embedders.pool import OneModel
 from service.errors import ModelUnavailable, StoreUnavailable
 from service.models import Collection, Leg, Match, Mode, Passage, Record, SearchRequest, SearchResponse, passage_id
 from service.search.pipeline import SearchPipeline
+from service.stages import Stages
 from service.stores.base import EmbeddedDocument
 from service.stores.memory import MemoryStore
-from service.telemetry import Stages, Telemetry
+from service.telemetry import Telemetry
 from tests.unit.search.fakes import CARD, Fixed
 
 

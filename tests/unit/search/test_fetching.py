@@ -9,10 +9,11 @@ from service.embedders.pool import OneModel
 from service.models import Collection, Match, Passage, Record, SearchRequest, SearchResponse, passage_id
 from service.search.faq import FaqDefaults, FaqRequest, FaqResponse, FaqSearch
 from service.search.pipeline import SearchPipeline
+from service.stages import Stages
 from service.stores.base import EmbeddedDocument, Vector
 from service.stores.filters import Filter
 from service.stores.memory import MemoryStore
-from service.telemetry import Stages, Telemetry
+from service.telemetry import Telemetry
 from tests.unit.search.fakes import CARD, Fixed
 
 pytestmark = pytest.mark.anyio

@@ -17,11 +17,12 @@ from service.search.pipeline import SearchPipeline
 from service.search.planner import Thresholds
 from service.search.planning import Planning
 from service.search.refreshing import Refreshing
+from service.stages import Stages
 from service.stores.base import Store, Vector
 from service.stores.embedded import open_embedded_store
 from service.stores.filters import Filter
 from service.stores.memory import MemoryStore
-from service.telemetry import Stages, Telemetry
+from service.telemetry import Telemetry
 from tests.contract.library import document
 from tests.filter_strategies import FIELDS, METADATA, allowed_filters
 from tests.unit.search.fakes import CARD, Fixed

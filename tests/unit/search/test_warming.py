@@ -15,7 +15,8 @@ from service.search.answering import Answer, Answering
 from service.search.hottest import FileHotList, Hot, HotList
 from service.search.popularity import Popularity
 from service.search.warming import Warmed, Warmer
-from service.telemetry import Stages, Telemetry
+from service.stages import Stages
+from service.telemetry import Telemetry
 
 pytestmark = pytest.mark.anyio
 
