@@ -35,6 +35,8 @@ CLOSING = (b"connection", b"close")
 """Said while the process stops, so that callers who keep connections open come back to another one; and where a body is
 refused before its end: the server then closes the connection, and who would send on it again finds it dead."""
 REFUSALS = 400
+MOST_DIGITS = 18
+"""Of the length of a body that is read here; HTTP lets it begin with any number of zeros."""
 
 
 class Envelope:
@@ -196,4 +198,5 @@ def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def _length(headers: Mapping[str, str]) -> float:
     """Return the bytes of a request's body; one that comes in chunks, or says its length twice, may have any number."""
     length = headers.get("content-length", "0")
-    return int(length) if length.isdecimal() and "transfer-encoding" not in headers else math.inf
+    is_number = length.isdecimal() and len(length) <= MOST_DIGITS
+    return int(length) if is_number and "transfer-encoding" not in headers else math.inf

@@ -55,6 +55,14 @@ def test_a_body_that_is_cut_off_is_the_callers_error(
     assert not re.search(failures, client.get("/metrics").text)
 
 
+def test_a_length_of_too_many_digits_is_the_callers_error(service: Running) -> None:
+    body = b'{"query": "x", "collection": "nowhere"}'
+    length = f"Content-Length: {len(body):05000}"
+    with closing(begin(service.port, "/search", "Content-Type: application/json", length)) as connection:
+        connection.sendall(body)
+        assert received(connection).startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_body_whose_chunks_are_broken_is_the_callers_error(service: Running) -> None:
     connection = begin(
         service.port, "/collections/cut/documents", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked"
