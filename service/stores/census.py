@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from typing import Final
 
 from service.access.base import Access
@@ -40,7 +41,7 @@ class Census:
     async def take(self) -> None:
         """Bring the gauges up to date, unless that was done just now; what takes longer than a moment goes on alone."""
         if self._counting is None and self._clock() >= self._again_at:
-            self._counting = asyncio.create_task(self._count())
+            self._counting = asyncio.create_task(self._count(), context=Context())  # no part of the scrape
         if self._counting:
             await asyncio.wait({self._counting}, timeout=MOMENT_SECONDS)
 

@@ -108,16 +108,15 @@ def test_the_embedded_store_has_one_pod_that_goes_before_the_next_comes_and_a_vo
     assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-def test_a_volume_that_the_chart_has_made_stays_its_own_where_it_is_named_as_one_that_exists(
-    rendered: Rendered,
-) -> None:
+def test_a_volume_that_exists_is_used_and_not_made(rendered: Rendered) -> None:
     def made(claim: str) -> list[str]:
         objects = rendered(values={"persistence": {"existingClaim": claim, "keepAtUninstall": False}})
         (data,) = (volume for volume in server(objects)["volumes"] if volume["name"] == "data")
         assert data["persistentVolumeClaim"] == {"claimName": claim or "retrieval-data"}
         return [found["metadata"]["name"] for found in of_kind(objects, "PersistentVolumeClaim")]
 
-    assert made("") == made("retrieval-data") == ["retrieval-data"]
+    assert made("") == ["retrieval-data"]
+    assert made("retrieval-data") == []  # who does not look into the cluster cannot know whose it is
     assert made("documents-of-before") == []
 
 

@@ -52,14 +52,18 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- .Values.persistence.existingClaim | default (printf "%s-data" (include "retrieval.fullname" .)) -}}
 {{- end -}}
 
-{{/* The chart makes the claim also where its name is given as that of one that exists: left out, what the chart has made
-would be removed by helm. One that somebody else has made under that name is theirs. */}}
+{{/* The claim that is there, if this release has made it; empty where helm does not look into the cluster. */}}
+{{- define "retrieval.ownClaim" -}}
+{{- $found := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "retrieval.claim" .) | default dict -}}
+{{- if eq .Release.Name (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $found) -}}
+{{- toYaml $found.spec.resources.requests -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The chart makes its own claim also where it is named as one that exists: left out, it would be removed by helm. */}}
 {{- define "retrieval.makesClaim" -}}
-{{- $claim := include "retrieval.claim" . -}}
-{{- if and (include "retrieval.isEmbedded" .) (eq $claim (printf "%s-data" (include "retrieval.fullname" .))) -}}
-{{- $found := lookup "v1" "PersistentVolumeClaim" .Release.Namespace $claim -}}
-{{- $owner := empty $found | ternary .Release.Name (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $found) -}}
-{{- if or (not .Values.persistence.existingClaim) (eq $owner .Release.Name) -}}true{{- end -}}
+{{- if and (include "retrieval.isEmbedded" .) (or (not .Values.persistence.existingClaim) (include "retrieval.ownClaim" .)) -}}
+true
 {{- end -}}
 {{- end -}}
 

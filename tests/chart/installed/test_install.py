@@ -90,7 +90,8 @@ def test_a_volume_that_was_made_outlives_being_named_as_one_that_exists(release:
     release.install("--set=persistence.keepAtUninstall=false")
     made = _volume(release)
 
-    release.upgrade("--set=persistence.keepAtUninstall=false", f"--set=persistence.existingClaim={VOLUME}")
+    named = f"--set=persistence.existingClaim={VOLUME}"
+    release.upgrade("--set=persistence.keepAtUninstall=false", named, "--set=persistence.size=1Gi")
 
     assert _volume(release) == made
 
@@ -194,10 +195,11 @@ def test_the_pods_fit_into_the_quota_and_the_limits_of_the_namespace(release: Re
     assert release.get("limitranges")["items"]
 
 
-def _volume(release: Release) -> tuple[str, bool]:
-    """Return which claim of that name there is, and whether it is going."""
-    found = release.get("persistentvolumeclaim", VOLUME)["metadata"]
-    return found["uid"], "deletionTimestamp" in found
+def _volume(release: Release) -> tuple[str, str, bool]:
+    """Return which claim of that name there is, how large it is, and whether it is going."""
+    claim = release.get("persistentvolumeclaim", VOLUME)
+    found = claim["metadata"]
+    return found["uid"], claim["spec"]["resources"]["requests"]["storage"], "deletionTimestamp" in found
 
 
 def _made(release: Release) -> tuple[dict[str, str], dict[str, str]]:
