@@ -30,7 +30,9 @@ SETTLED = {"RETRIEVAL_SETTLING_SECONDS": "0"}
 @pytest.fixture(params=["shared", "weaviate"])
 def settings(request: pytest.FixtureRequest) -> dict[str, str]:
     """Of processes on the store over one file, or on a real Weaviate."""
-    return SETTLED | (settings_of(request.getfixturevalue("weaviate")) if request.param == "weaviate" else {})
+    if request.param == "shared":
+        return SETTLED
+    return SETTLED | settings_of(request.getfixturevalue("weaviate")) | {"RETRIEVAL_WEAVIATE_BUDGET_MS": "10000"}
 
 
 @pytest.mark.slow
