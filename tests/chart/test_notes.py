@@ -70,6 +70,6 @@ def test_no_environment_is_warned_of_anything(environment: str) -> None:
 def test_the_notes_say_which_volume_stays() -> None:
     stays = "`helm uninstall` leaves it"
     assert stays in installation_notes()
-    assert stays in installation_notes("--set=persistence.existingClaim=retrieval-data")
+    assert stays not in installation_notes("--set=persistence.existingClaim=retrieval-data")
     assert stays not in installation_notes("--set=persistence.keepAtUninstall=false")
     assert stays not in installation_notes("--set=persistence.existingClaim=mine")
