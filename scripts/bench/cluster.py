@@ -8,7 +8,7 @@ from scripts.bench.figures import Figure
 from tests.cluster.traffic import Traffic
 from tests.tools.running import running_service
 from tests.tools.servers import redis_server
-from tests.tools.weaviate import RunningWeaviate, settings_of, weaviate_cluster
+from tests.tools.weaviate import RunningWeaviate, bare_settings_of, weaviate_cluster
 
 SEARCHES = 400
 """In each phase."""
@@ -18,9 +18,7 @@ READERS = 2
 async def measure() -> list[Figure]:
     """Tell how long searches take, all of them answered; none of them is cached."""
     with weaviate_cluster(3) as cluster, redis_server() as redis:
-        own = {"RETRIEVAL_WEAVIATE_REPLICATION": "3", "RETRIEVAL_REDIS_URL": redis.url}
-        environment = settings_of(*cluster.nodes) | own
-        settings = {name.removeprefix("RETRIEVAL_").lower(): value for name, value in environment.items()}
+        settings = bare_settings_of(*cluster.nodes) | {"weaviate_replication": "3", "redis_url": redis.url}
         with running_service(None, None, **settings) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
                 traffic = Traffic(client, READERS)

@@ -3,11 +3,9 @@
 from typing import Final
 
 from scripts.dashboards.panels import Dashboard, Lines, Query, Row, graph, number
-from scripts.dashboards.queries import API, FAILED, SEARCHES, of, quantile, rate, total_rate
+from scripts.dashboards.queries import API, FAILED, FAQ, REQUESTS, SEARCHES, of, quantile, rate, total_rate
 
-REQUESTS: Final = "retrieval_request_duration_seconds"
 IN_BATCHES: Final = "retrieval_batch_queries_total"
-FAQ: Final = "faq_retrieval_latency_seconds"
 ALERTS: Final = 'ALERTS{namespace="$namespace", job="$job", severity!="info"}'
 BURNS: Final = Lines(warning=1, critical=14.4)
 

@@ -3,6 +3,8 @@
 from typing import Final
 
 CHOSEN: Final = 'namespace="$namespace", job="$job"'
+REQUESTS: Final = "retrieval_request_duration_seconds"
+FAQ: Final = "faq_retrieval_latency_seconds"
 SEARCHES: Final = 'route=~"/search.*|/faq/search.*"'
 API: Final = 'route!~"/health.*|/metrics|/schema.*|unmatched"'
 """What callers ask for: no probes, no scrapes, no paths that do not exist."""

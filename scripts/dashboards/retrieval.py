@@ -3,14 +3,12 @@
 from typing import Final
 
 from scripts.dashboards.panels import Dashboard, Lines, Query, Row, graph, number
-from scripts.dashboards.queries import FAILED, SEARCHES, growth, known, mean, of, quantile, total_rate
+from scripts.dashboards.queries import FAILED, FAQ, REQUESTS, SEARCHES, growth, known, mean, of, quantile, total_rate
 
 STAGES: Final = "retrieval_stage_duration_seconds"
 FRACTION: Final = "retrieval_filter_fraction"
 PLAN_ERROR: Final = "retrieval_plan_error_ratio"
 IMPORTS: Final = "retrieval_import_documents_total"
-FAQ: Final = "faq_retrieval_latency_seconds"
-REQUESTS: Final = "retrieval_request_duration_seconds"
 WRITING: Final = 'route=~"/collections/.+"'
 """Routes that write; what reads has some of them, too, as no label tells the method."""
 

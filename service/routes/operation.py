@@ -10,7 +10,6 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service.caches.opening import Link
 from service.errors import RedisUnavailable, Stopping, StoreUnavailable, SwitchedOff
 from service.routes.problems import documented_open
 from service.wiring import Services
@@ -45,12 +44,7 @@ class Alive(Struct, frozen=True):
 @get("/health", responses=documented_open(500))
 async def health(services: NamedDependency[Services]) -> Health:
     """Say of each dependency whether it is up; always 200, for people and dashboards."""
-    is_left_alone = services.telemetry.is_left_alone
-    store = await _store_answers(services)
-    dependencies = {"store": replace(store, breaker="open" if is_left_alone(services.settings.store) else "closed")}
-    if services.link:
-        redis = await _redis_answers(services.link)
-        dependencies["redis"] = replace(redis, breaker="open" if is_left_alone("redis") else "closed")
+    dependencies = await _dependencies(services)
     is_up = all(dependency.up for dependency in dependencies.values())
     return Health("ok" if is_up else "degraded", dependencies, "on" if services.caches else "off")
 
@@ -91,15 +85,16 @@ async def _answers(call: Callable[[], Awaitable[object]]) -> DependencyHealth:
 
 
 async def _measure_dependencies(services: Services) -> None:
-    gauge = services.telemetry.dependency_up
-    gauge.labels("store").set((await _store_answers(services)).up)
+    for name, dependency in (await _dependencies(services)).items():
+        services.telemetry.dependency_up.labels(name).set(dependency.up)
+
+
+async def _dependencies(services: Services) -> dict[str, DependencyHealth]:
+    is_left_alone = services.telemetry.is_left_alone
+    store = await _answers(lambda: services.store.collections(NOBODY))
+    dependencies = {"store": replace(store, breaker="open" if is_left_alone(services.settings.store) else "closed")}
     if services.link:
-        gauge.labels("redis").set((await _redis_answers(services.link)).up)
-
-
-async def _store_answers(services: Services) -> DependencyHealth:
-    return await _answers(lambda: services.store.collections(NOBODY))
-
-
-async def _redis_answers(link: Link) -> DependencyHealth:
-    return await _answers(lambda: link.redis.run("health", ("PING",)))
+        link = services.link.redis
+        redis = await _answers(lambda: link.run("health", ("PING",)))
+        dependencies["redis"] = replace(redis, breaker="open" if is_left_alone("redis") else "closed")
+    return dependencies

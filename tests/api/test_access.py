@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from service.access.files import changed_keys
 from service.app import CLOSED, OPEN
 from tests.tools.keys import bearing, written_key
 from tests.tools.running import Running, free_port, running_service
+from tests.tools.servers import wait_until
 
 OPEN_PATHS = {"/health", "/health/live", "/health/ready", "/metrics"}
 NEEDED: Mapping[tuple[str, str], Scope] = {
@@ -193,28 +193,21 @@ def test_a_refused_import_is_not_read_and_writes_nothing(locked: Locked) -> None
 
 def test_a_new_key_opens_and_a_revoked_one_does_not_without_a_restart(locked: Locked) -> None:
     key = written_key(locked.file, "later", "search")
-    wait_for(lambda: locked.call("GET", "/collections", key).status_code == 200)
+    wait_until(lambda: locked.call("GET", "/collections", key).status_code == 200)
     with changed_keys(locked.file) as keys:
         del keys[key.split("_")[1]]
-    wait_for(lambda: locked.call("GET", "/collections", key).status_code == 401)
+    wait_until(lambda: locked.call("GET", "/collections", key).status_code == 401)
 
 
 def test_a_bad_file_keeps_the_keys_and_is_logged(locked: Locked) -> None:
     whole = locked.file.read_bytes()
     locked.file.write_bytes(whole[:-9])
     try:
-        wait_for(lambda: "the API keys stay as they are" in locked.log.read_text())
+        wait_until(lambda: "the API keys stay as they are" in locked.log.read_text())
         assert locked.call("GET", "/collections", locked.keys["search"]).status_code == 200
     finally:
         locked.file.write_bytes(whole)
-    wait_for(lambda: "the file of API keys is well again" in locked.log.read_text())
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: "the file of API keys is well again" in locked.log.read_text())
 
 
 def test_no_key_is_ever_logged(locked: Locked) -> None:

@@ -1,7 +1,6 @@
 """What metrics and log lines say of requests that failed: each once, with the status that it had, and why."""
 
 import json
-import re
 import signal
 import socket
 import time
@@ -55,11 +54,6 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logging]:
         yield opened
 
 
-def count(url: str, series: str) -> float:
-    found = re.search(rf"^{re.escape(series)} (\S+)$", httpx.get(f"{url}/metrics", timeout=60).text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
-
-
 @pytest.mark.parametrize(("method", "how"), [("POST", "json"), ("GET", "params")])
 def test_a_failed_search_is_one_line_that_says_why(hasty: Logging, method: str, how: str) -> None:
     parameters = LATE if how == "json" else {"q": "red planet", "collection": "planets"}
@@ -87,15 +81,15 @@ def test_failed_queries_of_a_batch_are_one_line_and_counted_each(hasty: Logging)
     assert said["detail"] == answer.json()["results"][0]["detail"]
     for status, expected in said["queries"].items():
         series = f'retrieval_batch_queries_total{{route="/search/batch",status="{status}"}}'
-        assert count(hasty.running.url, series) == expected
+        assert hasty.running.metric(series) == expected
 
 
-def test_answered_queries_of_a_batch_are_counted(client: httpx.Client) -> None:
+def test_answered_queries_of_a_batch_are_counted(service: Running, client: httpx.Client) -> None:
     series = 'retrieval_batch_queries_total{route="/faq/search/batch",status="200"}'
-    before = count(str(client.base_url), series)
+    before = service.metric(series)
     queries = [{"query": "How do I reset my password?", "collection": "help"}] * 2
     assert client.post("/faq/search/batch", json={"queries": queries}).is_success
-    assert count(str(client.base_url), series) == before + 2
+    assert service.metric(series) == before + 2
 
 
 @pytest.mark.parametrize("route", ["/search/batch", "/faq/search/batch"])
@@ -115,7 +109,7 @@ def test_a_streamed_import_whose_last_line_is_a_problem_has_its_status(hasty: Lo
     (said,) = hasty.lines("cut-off")
     assert (said["route"], said["status"]) == ("/collections/{name}/documents", 400)
     series = 'retrieval_request_duration_seconds_count{route="/collections/{name}/documents",status="400"}'
-    assert count(hasty.running.url, series) == 1
+    assert hasty.running.metric(series) == 1
 
 
 def begun_batch(service: Running, name: str) -> socket.socket:
@@ -153,9 +147,9 @@ def test_what_is_turned_away_by_a_service_that_stops_is_no_warning(tmp_path: Pat
 
 def test_a_batch_ends_soon_after_its_caller_has_left(service: Running, client: httpx.Client) -> None:
     left = 'retrieval_request_duration_seconds_count{route="/search/batch",status="400"}'
-    before = count(service.url, left)
+    before = service.metric(left)
     with closing(begun_batch(service, "planet")):
-        wait_until(lambda: count(service.url, "active_connections") > 1)
-    wait_until(lambda: count(service.url, "active_connections") == 1)
-    assert count(service.url, left) == before + 1
+        wait_until(lambda: service.metric("active_connections") > 1)
+    wait_until(lambda: service.metric("active_connections") == 1)
+    assert service.metric(left) == before + 1
     assert client.post("/search", json=LATE).is_success

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -80,19 +79,12 @@ def test_searches_whose_callers_left_end_before_what_they_use_is_closed(tmp_path
             headers = "Content-Type: application/json", f"Content-Length: {len(body)}"
             with closing(begin(service.port, "/search", *headers)) as connection:
                 connection.sendall(body)
-        wait_until(lambda: active_connections(service) > 20)
+        wait_until(lambda: service.metric("active_connections") > 20)
         stop(service)
         assert service.process.wait(timeout=30) == 0
     lines = [json.loads(said) for said in log.read_text().splitlines()]
     assert lines[-1]["message"] == "stopped"
     assert not [said for said in lines if said["level"] == "error"]
-
-
-def active_connections(service: Running) -> float:
-    (said,) = re.findall(
-        r"^active_connections (\S+)$", httpx.get(f"{service.url}/metrics", timeout=60).text, re.MULTILINE
-    )
-    return float(said)
 
 
 def unfinished_import(service: Running, accept: str) -> socket.socket:

@@ -12,12 +12,9 @@ from hypothesis import strategies as st
 from tests.api.tenancy import IDS, MARKS, OPERATIONS, QUERIES, TENANTS, USER, Step, World, document, entry
 from tests.cluster.processes import shared_processes
 from tests.tools.keys import written_key
-from tests.tools.running import running_service
+from tests.tools.running import PATIENT, running_service
 from tests.tools.servers import redis_server, wait_until
 from tests.tools.weaviate import settings_of
-
-PATIENT = {"RETRIEVAL_REDIS_BUDGET_MS": "5000", "RETRIEVAL_WEAVIATE_BUDGET_MS": "10000"}
-"""These tests are of what is answered, on a machine that may be busy with others."""
 
 steps = st.builds(
     Step,

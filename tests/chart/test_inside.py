@@ -19,7 +19,7 @@ from tests.chart.test_notes import installation_notes
 from tests.tools.programs import WEAVIATE
 from tests.tools.running import Running, free_port, running_service
 from tests.tools.servers import RunningRedis, missing
-from tests.tools.weaviate import settings_of, weaviate_server
+from tests.tools.weaviate import bare_settings_of, weaviate_server
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,8 @@ def service(release: list[Object], tmp_path_factory: pytest.TempPathFactory) -> 
     known = {"AUTHENTICATION_APIKEY_ALLOWED_KEYS": weaviate_key}
     environment = {one["name"]: one["value"] for one in container(release, "weaviate")["env"] if "value" in one}
     with redis_of(release, password) as redis, weaviate_server(**environment, **known) as node:
-        stores = {name.removeprefix("RETRIEVAL_").lower(): value for name, value in settings_of(node).items()}
         secrets = {"weaviate_api_key": weaviate_key, "redis_password": password, "api_keys_file": str(keys)}
-        with running_service(**stores, **secrets, redis_url=redis.url) as running:
+        with running_service(**bare_settings_of(node), **secrets, redis_url=redis.url) as running:
             yield running
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cluster.processes import shared_processes
 from tests.tools.reindexing import text_of
+from tests.tools.running import PATIENT
 from tests.tools.servers import redis_server
 from tests.tools.weaviate import RunningNode, settings_of
 
@@ -17,8 +18,6 @@ pytestmark = pytest.mark.anyio
 
 DOCUMENTS = 40
 PASSAGE_TOKENS = 40
-ROOMY = {"RETRIEVAL_REDIS_BUDGET_MS": "5000", "RETRIEVAL_WEAVIATE_BUDGET_MS": "10000"}
-"""Budgets that a busy machine does not use up: no write may be refused here."""
 LONGEST_SECONDS = 120
 """The next generation waits for all writes that may have been announced before it, for thirty seconds if need be."""
 
@@ -50,7 +49,7 @@ async def test_a_reindex_in_one_process_misses_no_write_of_another(tmp_path: Pat
     name = f"c{token_hex(4)}"
     with (
         redis_server() as redis,
-        shared_processes(2, redis.url, tmp_path, **settings_of(weaviate), **ROOMY) as (builder, writer),
+        shared_processes(2, redis.url, tmp_path, **settings_of(weaviate), **PATIENT) as (builder, writer),
     ):
         async with httpx.AsyncClient(timeout=60) as client:
             ours, theirs = (f"{process.url}/collections/{name}" for process in (builder, writer))

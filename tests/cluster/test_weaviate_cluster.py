@@ -14,7 +14,7 @@ from tests.cluster.traffic import Traffic
 from tests.tools.refusing import refusing_way
 from tests.tools.running import Running, running_service
 from tests.tools.servers import redis_server
-from tests.tools.weaviate import RunningNode, RunningWeaviate, settings_of, weaviate_cluster
+from tests.tools.weaviate import RunningNode, RunningWeaviate, bare_settings_of, weaviate_cluster
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -38,7 +38,7 @@ def cluster() -> Iterator[RunningWeaviate]:
 @pytest.fixture(scope="module")
 def service(cluster: RunningWeaviate) -> Iterator[Running]:
     with redis_server() as redis:
-        settings = in_words(settings_of(*cluster.nodes)) | {"weaviate_replication": "3", "redis_url": redis.url}
+        settings = bare_settings_of(*cluster.nodes) | {"weaviate_replication": "3", "redis_url": redis.url}
         settings["weaviate_budget_ms"] = BUDGET_MS
         with running_service(None, None, **settings) as running:
             yield running
@@ -48,11 +48,6 @@ def service(cluster: RunningWeaviate) -> Iterator[Running]:
 async def client(service: Running) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as opened:
         yield opened
-
-
-def in_words(environment: dict[str, str]) -> dict[str, str]:
-    """Return settings as `running_service` takes them."""
-    return {name.removeprefix("RETRIEVAL_").lower(): value for name, value in environment.items()}
 
 
 async def metrics(client: httpx.AsyncClient) -> list[str]:
@@ -146,7 +141,7 @@ async def test_where_the_keyword_leg_is_refused_the_vector_leg_answers_and_that_
     weaviate: RunningNode,
 ) -> None:
     with refusing_way(weaviate.grpc_address) as (address, way):
-        settings = in_words(settings_of(weaviate)) | {"weaviate_grpc_address": address}
+        settings = bare_settings_of(weaviate) | {"weaviate_grpc_address": address}
         with running_service(None, None, **settings) as service:
             async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
                 documents = [{"id": "a", "text": "A red lantern."}, {"id": "b", "text": "A blue lantern."}]

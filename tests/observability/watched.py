@@ -13,7 +13,7 @@ from tests.observability.traffic import traffic
 from tests.tools.prometheus import RunningPrometheus, Target, running_prometheus
 from tests.tools.running import Running, running_service
 from tests.tools.servers import RunningRedis, redis_server
-from tests.tools.weaviate import RunningNode, settings_of
+from tests.tools.weaviate import RunningNode, bare_settings_of
 
 RULES = Path(__file__).parents[2] / "charts" / "retrieval" / "rules"
 NAMESPACE = "retrieval"
@@ -42,7 +42,7 @@ def watched(directory: Path, weaviate: RunningNode, interval: str = "1s") -> Ite
     """Run the services with traffic; rules are evaluated once an interval, not each half minute."""
     with ExitStack() as stack:
         redis = {job: stack.enter_context(redis_server()) for job in JOBS}
-        stores = {"embedded": {}, "weaviate": _bare(settings_of(weaviate)) | {"weaviate_budget_ms": "5000"}}
+        stores = {"embedded": {}, "weaviate": bare_settings_of(weaviate) | {"weaviate_budget_ms": "5000"}}
         services = {
             pod: stack.enter_context(running_service(redis_url=redis[job].url, **stores[job]))
             for pod, job in PODS.items()
@@ -71,7 +71,3 @@ def hastened(directory: Path) -> list[Path]:
         copies.append(directory / path.name)
         copies[-1].write_text(yaml.safe_dump(rules))
     return copies
-
-
-def _bare(environment: dict[str, str]) -> dict[str, str]:
-    return {name.removeprefix("RETRIEVAL_").lower(): value for name, value in environment.items()}

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from scripts.nginx.settings import Ingress
 from tests.tools.nginx import RunningNginx, nginx_before
-from tests.tools.running import _wait_ready, free_port
+from tests.tools.running import PATIENT, _wait_ready, free_port
 from tests.tools.servers import redis_server
 from tests.tools.weaviate import RunningNode, settings_of, weaviate_server
 
@@ -131,5 +131,4 @@ def replicas_behind_nginx(
 
 def sharing(weaviate: RunningNode, redis_url: str) -> dict[str, str]:
     """Return the environment of processes that share a Weaviate and a Redis, with budgets for a busy machine."""
-    budgets = {"RETRIEVAL_REDIS_BUDGET_MS": "5000", "RETRIEVAL_WEAVIATE_BUDGET_MS": "10000"}
-    return settings_of(weaviate) | budgets | {"RETRIEVAL_REDIS_URL": redis_url}
+    return settings_of(weaviate) | PATIENT | {"RETRIEVAL_REDIS_URL": redis_url}

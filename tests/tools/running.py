@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -14,12 +15,16 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 LONGEST_START_SECONDS = 120
 FIRST_PORT, LAST_PORT = 10_000, 32_000
 """Below those that connections get for themselves: nothing else takes one between its choice and its use."""
+
+PATIENT = {"RETRIEVAL_REDIS_BUDGET_MS": "5000", "RETRIEVAL_WEAVIATE_BUDGET_MS": "10000"}
+"""Budgets that a busy machine does not use up, for tests of what is answered and not of when."""
 
 
 class Running:
@@ -36,6 +41,12 @@ class Running:
         """User and system time that the service's process has used."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
+
+    def metric(self, series: str) -> float:
+        """Return what the service exports under a name with its labels; 0 where that is nothing."""
+        exposed = httpx.get(f"{self.url}/metrics", timeout=60).text
+        found = re.search(rf"^{re.escape(series)} (\S+)$", exposed, re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
     def command(self, *arguments: str) -> str:
         """Run `retrieval` against this service and return what it printed; raises if it failed."""

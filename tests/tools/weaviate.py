@@ -166,3 +166,8 @@ def settings_of(*nodes: RunningNode) -> dict[str, str]:
         "RETRIEVAL_WEAVIATE_URL": ",".join(node.url for node in nodes),
         "RETRIEVAL_WEAVIATE_GRPC_ADDRESS": ",".join(node.grpc_address for node in nodes),
     }
+
+
+def bare_settings_of(*nodes: RunningNode) -> dict[str, str]:
+    """Return the same as `running_service` takes it."""
+    return {name.removeprefix("RETRIEVAL_").lower(): value for name, value in settings_of(*nodes).items()}
